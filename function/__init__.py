@@ -1,0 +1,1 @@
+"""function-kratix: a Crossplane composition function that runs Kratix Promise logic."""
