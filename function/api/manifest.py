@@ -1,0 +1,83 @@
+"""What every document must be before it goes anywhere: a Kubernetes manifest, in a file that stays in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from function.api.errors import InvalidError, shorten
+from function.api.names import NAME_LIMIT, is_label_key, is_label_value
+
+MAX_DOCUMENT = 512 * 1024
+MAX_PATH = 512
+# Folders that belong to the state store's own tools: Kratix keeps what it wrote in .kratix, git its repository in .git.
+_RESERVED = (".git", ".kratix")
+
+
+def check_path(filepath: str, path: str) -> None:
+    """Refuse a file path that would leave its folder.
+
+    Kratix joins a workload's path to the Destination's folder as it is (workplacement_controller.go; lib/writers), so
+    a `..` in it reaches anywhere in the state store.
+
+    Raises:
+        InvalidError: With the field's path.
+    """
+    shown = shorten(repr(filepath))
+    if not filepath or len(filepath) > MAX_PATH:
+        raise InvalidError(path, f"must be a file path of 1 to {MAX_PATH} characters, not {shown}")
+    if not filepath.isprintable() or "\\" in filepath:
+        raise InvalidError(path, f"must not hold backslashes or unprintable characters, as {shown} does")
+    if filepath.startswith("/"):
+        raise InvalidError(path, f"must be relative, not {shown}")
+    for segment in filepath.split("/"):
+        if not segment.strip(" ."):
+            raise InvalidError(
+                path, f"must not hold an empty segment or one of dots, as {shown} does: it could leave its folder"
+            )
+        if segment.lower() in _RESERVED:
+            raise InvalidError(path, f"must not reach into {segment}, as {shown} does: it belongs to the state store")
+
+
+def check_manifest(manifest: Mapping[str, Any], path: str) -> None:
+    """Refuse what no API server would take, or what is larger than a document may be.
+
+    Raises:
+        InvalidError: With the path of the field.
+    """
+    for field in ("apiVersion", "kind"):
+        value = manifest.get(field)
+        if not isinstance(value, str) or not value:
+            raise InvalidError(
+                f"{path}.{field}", "is required" if value is None else "must be a string that is not empty"
+            )
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, Mapping):
+        raise InvalidError(f"{path}.metadata", "is required" if metadata is None else "must be an object")
+    for field in ("name", "namespace", "generateName"):
+        value = metadata.get(field)
+        if value is not None and not (isinstance(value, str) and 0 < len(value) <= NAME_LIMIT):
+            raise InvalidError(f"{path}.metadata.{field}", f"must be a string of 1 to {NAME_LIMIT} characters")
+    for field in ("labels", "annotations"):
+        _check_labels(metadata.get(field), field, f"{path}.metadata.{field}")
+    size = len(json.dumps(manifest))
+    if size > MAX_DOCUMENT:
+        raise InvalidError(path, f"is {size / 1024:.0f} KiB; a document may have at most {MAX_DOCUMENT // 1024} KiB")
+
+
+def _check_labels(values: object, field: str, path: str) -> None:
+    if values is None:
+        return
+    if not isinstance(values, Mapping):
+        raise InvalidError(path, "must be an object")
+    for key, value in values.items():
+        if not is_label_key(key):
+            raise InvalidError(path, f"has the key {shorten(repr(key))}, which Kubernetes does not take")
+        if not isinstance(value, str):
+            raise InvalidError(f"{path}[{key}]", f"must be a string, not {type(value).__name__}")
+        if field == "labels" and not is_label_value(value):
+            raise InvalidError(
+                f"{path}[{key}]",
+                f"must be a label value (63 characters: letters, digits, - _ .), not {shorten(repr(value))}",
+            )

@@ -1,0 +1,95 @@
+"""Every label, annotation, condition, reason and generated name, in one place.
+
+Labels under `kratix.io/` are Kratix's own. Those that say whose request a Work belongs to (promise-name,
+resource-name, work-type) are never set here: with them a Kratix request of the same name would claim the Work, or
+delete it in its clean-up (Kratix, lib/resourceutil/work.go: works are found by those labels alone).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final, Literal
+
+GROUP: Final = "kratix.fn.crossplane.io"
+INPUT_API_VERSION: Final = f"{GROUP}/v1beta1"
+INPUT_KIND: Final = "PromiseInput"
+
+KRATIX_API_VERSION: Final = "platform.kratix.io/v1alpha1"
+ENVIRONMENT_CONFIG_API_VERSION: Final = "apiextensions.crossplane.io/v1beta1"
+
+# Our own labels and annotations, on everything that this function composes.
+PROMISE_LABEL: Final = f"{GROUP}/promise"
+DELIVER_LABEL: Final = f"{GROUP}/deliver"
+DESTINATION_LABEL: Final = f"{GROUP}/destination"
+DIRECTORY_ID_LABEL: Final = f"{GROUP}/directory-id"
+DOCUMENT_ANNOTATION: Final = f"{GROUP}/document"
+DIRECTORY_ANNOTATION: Final = f"{GROUP}/directory"
+# On a Destination: the provider-kubernetes ProviderConfig that reaches its cluster. Its own name where not set.
+PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
+# On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
+INVENTORY_LABEL: Final = f"{GROUP}/destination-inventory"
+
+# Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
+KRATIX_WORK_LABEL: Final = "kratix.io/work"
+KRATIX_GROUP_ID_LABEL: Final = "kratix.io/workload-group-id"
+KRATIX_TARGET_LABEL: Final = "kratix.io/targetDestinationName"
+KRATIX_PIPELINE_LABEL: Final = "kratix.io/pipeline-name"
+KRATIX_MISPLACED_LABEL: Final = "kratix.io/misplaced"
+KRATIX_DRY_RUN_LABEL: Final = "kratix.io/dry-run"
+
+# Crossplane's annotation that holds a composed resource's key.
+COMPOSITION_RESOURCE_NAME: Final = "crossplane.io/composition-resource-name"
+
+CHECKS_PASSED: Final = "ChecksPassed"
+WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
+SCHEDULED: Final = "Scheduled"
+DELIVERED: Final = "Delivered"
+CONDITIONS: Final = (CHECKS_PASSED, WORKFLOW_COMPLETED, SCHEDULED, DELIVERED)
+
+LABEL_LIMIT: Final = 63
+NAME_LIMIT: Final = 253
+
+_LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_UNSAFE = re.compile(r"[^a-z0-9-]+")
+
+
+def digest(*parts: str, length: int = 10) -> str:
+    """A short hexadecimal digest of the parts; the parts are delimited, so `("a", "bc")` and `("ab", "c")` differ."""
+    sha = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
+    return sha.hexdigest()[:length]
+
+
+def bounded(readable: str, *identity: str, limit: int = LABEL_LIMIT, digits: int = 10) -> str:
+    """A DNS label that a person can read and that no other identity has.
+
+    The digest of the whole identity is always there: what is cut from the readable part cannot make two names equal.
+    """
+    tail = digest(*identity, length=digits)
+    head = _UNSAFE.sub("-", readable.lower())[: limit - len(tail) - 1].strip("-")
+    return f"{head}-{tail}" if head else f"x-{tail}"
+
+
+def is_label_value(text: str) -> bool:
+    """Whether Kubernetes takes the text as a label's value."""
+    return len(text) <= LABEL_LIMIT and _LABEL.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Whether Kubernetes takes the text as the key of a label or annotation."""
+    prefix, slash, name = text.rpartition("/")
+    if slash and not is_subdomain(prefix):
+        return False
+    return len(name) <= LABEL_LIMIT and _QUALIFIED.fullmatch(name) is not None
+
+
+def is_subdomain(text: str) -> bool:
+    """Whether Kubernetes takes the text as an object's name."""
+    return len(text) <= NAME_LIMIT and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def condition_status(text: object) -> Literal["True", "False", "Unknown"] | None:
+    """The text as a condition's status, or None where it is none."""
+    return text if text in ("True", "False", "Unknown") else None

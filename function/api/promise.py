@@ -1,0 +1,103 @@
+"""A Kratix Promise, as much of it as Promise logic needs.
+
+Kratix's own webhook and CRD validate a Promise; here it is read leniently, so that a newer Kratix with more fields
+does not break an older function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from function.api.errors import InvalidError
+
+PROMISE_VERSION_LABEL = "kratix.io/promise-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A Promise's own logic.
+
+    Attributes:
+        name: The Promise's name; a segment of the path in the state store.
+        version: Its version, empty where it has none.
+        destination_selectors: `spec.destinationSelectors`, each a mapping of labels, in the Promise's order.
+        resource_pipelines: Names of `spec.workflows.resource.configure`, in order.
+        spec: The Promise's spec as it is, for expressions.
+    """
+
+    name: str
+    version: str
+    destination_selectors: tuple[Mapping[str, str], ...]
+    resource_pipelines: tuple[str, ...]
+    spec: Mapping[str, Any]
+
+
+def from_spec(name: str, version: str, spec: Mapping[str, Any], path: str) -> Promise:
+    """Read a Promise from its spec.
+
+    Raises:
+        InvalidError: With a path below `path`, where a field that matters here is not of its type.
+    """
+    selectors = []
+    for i, selector in enumerate(_list(spec, "destinationSelectors", path)):
+        labels = selector.get("matchLabels", {}) if isinstance(selector, Mapping) else None
+        if not isinstance(labels, Mapping) or not all(isinstance(v, str) for v in labels.values()):
+            raise InvalidError(f"{path}.spec.destinationSelectors[{i}].matchLabels", "must be a mapping of strings")
+        selectors.append(dict(labels))
+    return Promise(name, version, tuple(selectors), _pipelines(spec, path), spec)
+
+
+def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
+    """Read a Promise object (`platform.kratix.io/v1alpha1`).
+
+    The version is the label `kratix.io/promise-version`, which Kratix sets from the PromiseRelease or its author.
+    """
+    metadata = manifest.get("metadata")
+    spec = manifest.get("spec", {})
+    if not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
+        raise InvalidError(path, "the Promise has no metadata or no spec")
+    labels = metadata.get("labels")
+    version = labels.get(PROMISE_VERSION_LABEL, "") if isinstance(labels, Mapping) else ""
+    return from_spec(str(metadata.get("name", "")), str(version), spec, path)
+
+
+def _pipelines(spec: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    node: Any = spec
+    where = f"{path}.spec"
+    for key in ("workflows", "resource", "configure"):
+        node = node.get(key)
+        where = f"{where}.{key}"
+        if node is None:
+            return ()
+        if key != "configure" and not isinstance(node, Mapping):
+            raise InvalidError(where, "must be an object")
+    if not isinstance(node, list):
+        raise InvalidError(where, "must be a list of Pipelines")
+    return pipeline_names(node, where)
+
+
+def pipeline_names(pipelines: Sequence[Any], path: str) -> tuple[str, ...]:
+    """The names of Kratix Pipelines, in order.
+
+    Raises:
+        InvalidError: With a path below `path`, where one has none.
+    """
+    names = []
+    for i, pipeline in enumerate(pipelines):
+        metadata = pipeline.get("metadata") if isinstance(pipeline, Mapping) else None
+        name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        if not isinstance(name, str) or not name:
+            raise InvalidError(f"{path}[{i}].metadata.name", "is required")
+        names.append(name)
+    return tuple(names)
+
+
+def _list(spec: Mapping[str, Any], key: str, path: str) -> list[Any]:
+    value = spec.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidError(f"{path}.spec.{key}", "must be a list")
+    return value

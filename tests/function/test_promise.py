@@ -1,0 +1,94 @@
+"""A Promise as it is read: leniently where Kratix itself checks, with a path where it matters here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import build
+from function.api.errors import InvalidError
+from function.api.promise import from_manifest, from_spec
+from function.fn import run
+
+
+def test_reads_what_promise_logic_needs() -> None:
+    promise = from_manifest(
+        {
+            "metadata": {"name": "pg", "labels": {"kratix.io/promise-version": "v1"}},
+            "spec": {
+                "destinationSelectors": [{"matchLabels": {"a": "b"}}, {}],
+                "workflows": {
+                    "resource": {"configure": [{"metadata": {"name": "one"}}, {"metadata": {"name": "two"}}]}
+                },
+                "newInKratix": True,
+            },
+        },
+        "Promise pg",
+    )
+    assert (promise.name, promise.version) == ("pg", "v1")
+    assert promise.destination_selectors == ({"a": "b"}, {})
+    assert promise.resource_pipelines == ("one", "two")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    spec: dict[str, Any]
+    message: str
+
+
+WRONG: dict[str, Wrong] = {
+    "selectors of no list": Wrong({"destinationSelectors": {}}, "promise.spec.destinationSelectors: must be a list"),
+    "labels of no strings": Wrong(
+        {"destinationSelectors": [{"matchLabels": {"a": 1}}]},
+        "promise.spec.destinationSelectors[0].matchLabels: must be a mapping of strings",
+    ),
+    "selector of no object": Wrong(
+        {"destinationSelectors": ["a"]},
+        "promise.spec.destinationSelectors[0].matchLabels: must be a mapping of strings",
+    ),
+    "workflows of no object": Wrong({"workflows": []}, "promise.spec.workflows: must be an object"),
+    "pipelines of no list": Wrong(
+        {"workflows": {"resource": {"configure": {}}}},
+        "promise.spec.workflows.resource.configure: must be a list of Pipelines",
+    ),
+    "pipeline without name": Wrong(
+        {"workflows": {"resource": {"configure": [{}]}}},
+        "promise.spec.workflows.resource.configure[0].metadata.name: is required",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_read_is_named(name: str) -> None:
+    with pytest.raises(InvalidError) as error:
+        from_spec("pg", "", WRONG[name].spec, "promise")
+    assert str(error.value) == WRONG[name].message
+    rsp = run(build.request(given=build.promise_input(promise={"name": "pg", "spec": WRONG[name].spec})))
+    assert build.fatal(rsp) == WRONG[name].message, "an inline Promise is part of the input"
+
+
+def test_a_promise_without_metadata_is_named() -> None:
+    with pytest.raises(InvalidError, match="the Promise has no metadata or no spec"):
+        from_manifest({}, "Promise pg")
+
+
+PIPELINES = {
+    "listed": ([{"metadata": {"name": "one"}}], "Promise pg has the resource pipelines one"),
+    "without name": ([{"metadata": {}}], "workflow.pipelines[0].metadata.name: is required"),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_of_the_input_are_never_passed_over(name: str) -> None:
+    pipelines, message = PIPELINES[name]
+    given = build.promise_input(promise={"name": "pg", "spec": {}}, workflow={"pipelines": pipelines})
+    rsp = run(build.resolved(build.request(given=given)))
+    assert build.message(rsp, "WorkflowCompleted").startswith(message)
+    assert not rsp.desired.resources
+
+
+def test_an_empty_list_of_pipelines_runs_none() -> None:
+    rsp = run(build.resolved(build.request(given=build.promise_input(workflow={"pipelines": []}))))
+    assert build.conditions(rsp)["WorkflowCompleted"] == ("True", "NoPipelines")
