@@ -1,0 +1,77 @@
+"""Decoration: labels, annotations and merge patches for every document, whoever made it."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from function import cel
+from function.api import manifest
+from function.api.errors import InvalidError
+from function.api.input import Decoration, Match
+from function.model import Document
+
+
+def apply(decorations: Sequence[Decoration], documents: Sequence[Document], scope: cel.Scope) -> tuple[Document, ...]:
+    """Each document with the decorations that match it, in order; a later one sees what an earlier one did.
+
+    Raises:
+        InvalidError: A template that cannot be evaluated, or a result that is no manifest any more.
+    """
+    return tuple(_decorated(document, decorations, scope) for document in documents)
+
+
+def _decorated(document: Document, decorations: Sequence[Decoration], scope: cel.Scope) -> Document:
+    body = document.manifest
+    for i, decoration in enumerate(decorations):
+        if _matches(decoration.match, document, body):
+            body = _applied(decoration, body, scope.extend(document=body), f"decorate[{i}]")
+    if body is document.manifest:
+        return document
+    try:
+        manifest.check_manifest(body, document.path)
+    except InvalidError as error:
+        raise InvalidError("decorate", f"leaves {error}") from None
+    return dataclasses.replace(document, manifest=body)
+
+
+def _matches(match: Match, document: Document, body: Mapping[str, Any]) -> bool:
+    return (
+        fnmatch.fnmatchcase(str(body.get("kind", "")), match.kind)
+        and fnmatch.fnmatchcase(str(body.get("apiVersion", "")), match.api_version)
+        and fnmatch.fnmatchcase(document.name, match.name)
+        and (match.directory is None or match.directory.strip("./") == document.directory)
+    )
+
+
+def _applied(decoration: Decoration, body: Mapping[str, Any], scope: cel.Scope, path: str) -> Mapping[str, Any]:
+    patch: dict[str, Any] = {}
+    for field, values in (("labels", decoration.labels), ("annotations", decoration.annotations)):
+        if values:
+            texts = {
+                key: cel.text(value, scope, f"{path}.{field}[{key}]", cel.DOCUMENT) for key, value in values.items()
+            }
+            patch = merged(patch, {"metadata": {field: texts}})
+    if decoration.patch:
+        patch = merged(patch, cel.fill(decoration.patch, scope, f"{path}.patch", cel.DOCUMENT), keep_nulls=True)
+    result: Mapping[str, Any] = merged(body, patch)
+    return result
+
+
+def merged(target: Any, patch: Any, *, keep_nulls: bool = False) -> Any:
+    """A JSON merge patch (RFC 7386) applied; neither argument is changed.
+
+    Args:
+        keep_nulls: Compose two patches instead: null still means "remove" for whoever applies the result.
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None and not keep_nulls:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value, keep_nulls=keep_nulls)
+    return result

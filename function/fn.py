@@ -1,0 +1,136 @@
+"""One request, top to bottom: read, judge, advance the workflow, decorate, judge, schedule, deliver, report.
+
+Pure: request in, response out. No cluster, no clock, no chance; the same request gives the same bytes in any process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import grpc
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
+
+from function import cel, checks, decorate, deliver, documents, read, report, schedule, workflow
+from function.api import names
+from function.api.errors import InvalidError
+from function.model import Hold, Outcome, Schedule, Seen, Verdict, objects
+
+_log = logging.getLogger("function-kratix")
+
+
+class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
+    """The gRPC service that Crossplane calls."""
+
+    async def RunFunction(  # noqa: N802 - the name is gRPC's
+        self,
+        req: fnv1.RunFunctionRequest,
+        _: grpc.aio.ServicerContext[fnv1.RunFunctionRequest, fnv1.RunFunctionResponse],
+    ) -> fnv1.RunFunctionResponse:
+        """Run the Promise's logic for one XR."""
+        return run(req)
+
+
+def run(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+    """Answer one request; whatever is wrong with it, with a response that loses nothing."""
+    try:
+        try:
+            seen = read.request(req, read.plan(req))
+        except InvalidError as error:
+            return report.invalid(req, str(error))
+        return report.response(req, seen, decide(seen))
+    except Exception:  # noqa: BLE001 - the last resort: Crossplane gets an answer, the log the traceback
+        _log.exception("cannot answer a request")
+        return report.invalid(req, report.BROKEN)
+
+
+def decide(seen: Seen) -> Outcome:
+    """What to do for one XR: each stage adds what it found; the first that cannot go on holds what was delivered."""
+    outcome = Outcome(hold=seen.hold)
+    scope = cel.Scope(_variables(seen))
+    for condition, stage in _STAGES:
+        if outcome.hold is not None:
+            return _held(seen, outcome)
+        try:
+            outcome = stage(seen, scope, outcome)
+        except InvalidError as error:
+            # What a template or an expression made of this XR is wrong: another XR, or another budget, may mend it.
+            outcome = replace(outcome, hold=Hold(condition, "Invalid", str(error)))
+    return outcome if outcome.hold is None else _held(seen, outcome)
+
+
+def _variables(seen: Seen) -> dict[str, object]:
+    promise = seen.promise
+    return {
+        "request": seen.request.body,
+        "promise": {"name": promise.name, "version": promise.version, "spec": promise.spec} if promise else {},
+        "context": seen.context,
+        "destinations": [{"name": d.name, "labels": d.labels} for d in seen.destinations],
+    }
+
+
+def _held(seen: Seen, outcome: Outcome) -> Outcome:
+    assert outcome.hold is not None  # noqa: S101 - only called with one
+    kept = deliver.hold(seen, waiting=outcome.hold.waiting)
+    if kept is not None:
+        return replace(outcome, delivery=kept)
+    return replace(outcome, delivery=None, fatal=f"{outcome.hold.condition} is False: {outcome.hold.message}")
+
+
+def _judge_request(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
+    return _judged(outcome, verdicts=checks.judge_request(seen.input.checks, scope))
+
+
+def _advance_workflow(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
+    assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
+    progress = workflow.advance(seen.input.workflow, seen.promise)
+    hold = None if progress.done else Hold(names.WORKFLOW_COMPLETED, progress.reason, progress.message)
+    return replace(outcome, progress=progress, hold=hold)
+
+
+def _produce_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
+    made = documents.produce(seen, scope)
+    return replace(outcome, documents=decorate.apply(seen.input.decorate, made, scope))
+
+
+def _judge_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
+    found = checks.judge_documents(seen.input.checks, outcome.documents, scope)
+    return _judged(outcome, verdicts=(*outcome.verdicts, *found))
+
+
+def _judged(outcome: Outcome, verdicts: tuple[Verdict, ...]) -> Outcome:
+    judgement = checks.condition(verdicts)
+    hold = Hold(judgement.type, judgement.reason, judgement.message) if judgement.status == "False" else None
+    return replace(outcome, verdicts=verdicts, judgement=judgement, hold=hold)
+
+
+def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
+    given, promise = seen.input, seen.promise
+    assert promise is not None  # noqa: S101 - without a Promise there is a hold
+    if given.deliver.as_ == "Composed":
+        return replace(outcome, schedule=Schedule((), ()))
+    selectors = schedule.selectors(given.schedule, scope)
+    groups = schedule.group(outcome.documents, selectors, promise.destination_selectors)
+    if given.deliver.as_ == "Work":
+        return replace(outcome, schedule=schedule.kratix_placed(groups, seen.work_placements))
+    identity = (given.promise_name, *seen.request.identity)
+    placed = schedule.place(groups, seen.destinations, seen.previous, given.schedule, identity, scope)
+    return replace(outcome, schedule=schedule.remembered(placed, objects(seen.status.get("placements"))))
+
+
+def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
+    assert outcome.schedule is not None  # noqa: S101 - the stage before made it
+    return replace(outcome, delivery=deliver.compose(seen, outcome.documents, outcome.schedule))
+
+
+_Stage = Callable[[Seen, cel.Scope, Outcome], Outcome]
+_STAGES: tuple[tuple[str, _Stage], ...] = (
+    (names.CHECKS_PASSED, _judge_request),
+    (names.WORKFLOW_COMPLETED, _advance_workflow),
+    (names.DELIVERED, _produce_documents),
+    (names.CHECKS_PASSED, _judge_documents),
+    (names.SCHEDULED, _schedule),
+    (names.DELIVERED, _deliver),
+)

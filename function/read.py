@@ -1,0 +1,223 @@
+"""A RunFunctionRequest, read: protobuf in, plain values out.
+
+Only what a stage uses is converted. The XR becomes plain JSON values once; of a Destination only its labels and a few
+fields are walked; desired resources that the input does not adopt stay Structs.
+
+What is *not there* comes in three kinds, never mixed: Crossplane has not answered a requirement yet (`Hold.waiting`:
+the next call of the same reconcile decides), it answered that nothing matches (`Hold.missing`), or the user wrote
+something that cannot work (`InvalidError`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from function import require, validate
+from function.api import destination, names, promise
+from function.api.errors import InvalidError
+from function.api.input import ContextSource, PromiseInput, parse
+from function.model import Condition, Hold, JsonObject, Observed, Plan, Request, Seen, WorkPlacement, lookup, objects
+from function.structs import at, plain, strings
+
+_CACHED_PLANS = 64
+
+_plans: OrderedDict[bytes, Plan] = OrderedDict()
+
+
+def plan(req: fnv1.RunFunctionRequest) -> Plan:
+    """The request's PromiseInput, validated and with every expression compiled.
+
+    The same bytes give the same value, so plans are kept in a bounded cache.
+
+    Raises:
+        InvalidError: The first mistake in the input.
+    """
+    if not req.HasField("input"):
+        raise InvalidError("input", f"is required: a {names.INPUT_KIND} of {names.INPUT_API_VERSION}")
+    key = req.input.SerializeToString(deterministic=True)
+    known = _plans.get(key)
+    if known is None:
+        known = validate.plan(parse(plain(req.input, "input")))
+        _plans[key] = known
+        if len(_plans) > _CACHED_PLANS:
+            _plans.popitem(last=False)
+    _plans.move_to_end(key)
+    return known
+
+
+def request(req: fnv1.RunFunctionRequest, planned: Plan) -> Seen:
+    """Read all that the stages need.
+
+    Raises:
+        InvalidError: The XR, or an object that was read, is not what its kind says.
+    """
+    given = planned.input
+    xr = composite(req)
+    _check_keys(req, given)
+    seen = Seen(
+        input=given,
+        request=xr,
+        promise=planned.promise,
+        context={},
+        destinations=(),
+        observed={observed.key: observed for observed in _observed(req, given.promise_name)},
+        existing=frozenset(req.observed.resources),
+        adopted=_adopted(req, given),
+        work_placements=(),
+        requirements=require.resources(planned, xr),
+        earlier=_conditions(lookup(xr.body, "status", "conditions")),
+        status=_status(xr),
+    )
+    unanswered = sorted(w.key for w in seen.requirements if w.key not in req.required_resources)
+    if unanswered:
+        message = f"waiting for Crossplane to read {', '.join(unanswered)}"
+        return dataclasses.replace(seen, hold=Hold("", "WaitingForInput", message, waiting=True))
+    return _resolved(req, seen)
+
+
+def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
+    found, hold = (seen.promise, None) if seen.promise else _promise(req, seen.input.promise_name)
+    context = {source.name: _context(req, source, f"context[{i}]") for i, source in enumerate(seen.input.context)}
+    for source in seen.input.context:
+        if context[source.name] is None and not source.optional and hold is None:
+            hold = _context_missing(source, seen)
+    return dataclasses.replace(
+        seen,
+        promise=found,
+        context=context,
+        destinations=tuple(sorted(_destinations(req, seen.input), key=lambda d: d.name)),
+        work_placements=tuple(sorted(_work_placements(req), key=lambda w: w.name)),
+        hold=hold,
+    )
+
+
+def composite(req: fnv1.RunFunctionRequest) -> Request:
+    """The observed XR.
+
+    Raises:
+        InvalidError: There is none, or it has no apiVersion, kind or name.
+    """
+    if not req.observed.composite.resource.fields:
+        raise InvalidError("observed.composite", "is empty; this function runs in a Composition, for an XR")
+    body = plain(req.observed.composite.resource, "observed.composite")
+    namespace = lookup(body, "metadata", "namespace")
+    return Request(
+        _named(body.get("apiVersion"), "apiVersion"),
+        _named(body.get("kind"), "kind"),
+        _named(lookup(body, "metadata", "name"), "metadata.name"),
+        _named(namespace, "metadata.namespace") if namespace else "",
+        body,
+    )
+
+
+def _status(xr: Request) -> JsonObject:
+    status = lookup(xr.body, "status", "kratix")
+    return status if isinstance(status, Mapping) else {}
+
+
+def _named(value: object, path: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= names.NAME_LIMIT:
+        raise InvalidError(f"observed.composite.{path}", f"must be a string of 1 to {names.NAME_LIMIT} characters")
+    return value
+
+
+def _observed(req: fnv1.RunFunctionRequest, promise_name: str) -> Iterator[Observed]:
+    """What this step composed earlier: it labels all it composes with its Promise, so other steps' are told apart."""
+    for key, resource in req.observed.resources.items():
+        labels = at(resource.resource, "metadata", "labels")
+        if labels and strings(labels).get(names.PROMISE_LABEL) == promise_name:
+            yield Observed(key, plain(resource.resource, f"observed resource {key}"))
+
+
+def _adopted(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Mapping[str, JsonObject]:
+    if given.adopt is None:
+        return {}
+    return {
+        key: plain(req.desired.resources[key].resource, f"desired resource {key}")
+        for key in sorted(req.desired.resources)
+        if any(fnmatch.fnmatchcase(key, pattern) for pattern in given.adopt.names)
+    }
+
+
+def _check_keys(req: fnv1.RunFunctionRequest, given: PromiseInput) -> None:
+    for key in req.desired.resources:
+        if key.startswith(f"{given.promise_name}/"):
+            raise InvalidError(
+                "promise", f"an earlier step composes {key} already; one Promise can be one step of a pipeline"
+            )
+
+
+def _promise(req: fnv1.RunFunctionRequest, name: str) -> tuple[promise.Promise | None, Hold | None]:
+    items = req.required_resources[require.PROMISE].items
+    if not items:
+        return None, Hold(names.CHECKS_PASSED, "PromiseMissing", f"Promise {name} is not there", missing=True)
+    return promise.from_manifest(plain(items[0].resource, f"Promise {name}"), f"Promise {name}"), None
+
+
+def _context(req: fnv1.RunFunctionRequest, source: ContextSource, path: str) -> Any:
+    items = req.required_resources[require.CONTEXT + source.name].items
+    if source.match_labels is None:
+        return plain(items[0].resource, path) if items else None
+    values = [plain(item.resource, path) for item in items]
+    return sorted(values, key=lambda v: (str(lookup(v, "metadata", "namespace")), str(lookup(v, "metadata", "name"))))
+
+
+def _context_missing(source: ContextSource, seen: Seen) -> Hold:
+    wanted = next(w for w in seen.requirements if w.key == require.CONTEXT + source.name)
+    where = f"{wanted.namespace}/{wanted.name}" if wanted.namespace else wanted.name
+    message = f"{source.kind} {where} is not there (context.{source.name})"
+    return Hold(names.CHECKS_PASSED, "ContextMissing", message, missing=True)
+
+
+def _destinations(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Iterator[destination.Destination]:
+    """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
+    if require.DESTINATIONS not in req.required_resources:
+        return
+    copied = given.schedule.inventory == "EnvironmentConfig"
+    for item in req.required_resources[require.DESTINATIONS].items:
+        metadata = at(item.resource, "metadata")
+        # The bridge copies a Destination's name, labels, annotations and spec into an EnvironmentConfig's data.
+        data = at(item.resource, "data") if copied else None
+        name = (at(data, "name") if data is not None else None) or at(metadata, "name")
+        if not isinstance(name, str) or not name:
+            raise InvalidError(require.DESTINATIONS, "holds a Destination without a name")
+        source = data if data is not None else metadata
+        yield destination.Destination(
+            name=name,
+            labels=strings(at(source, "labels")),
+            strict_match_labels=at(data if copied else item.resource, "spec", "strictMatchLabels") is True,
+            deleting=bool(at(metadata, "deletionTimestamp")),
+            provider_config=strings(at(source, "annotations")).get(names.PROVIDER_CONFIG_ANNOTATION, name),
+        )
+
+
+def _work_placements(req: fnv1.RunFunctionRequest) -> Iterator[WorkPlacement]:
+    if require.PLACEMENTS not in req.required_resources:
+        return
+    for item in req.required_resources[require.PLACEMENTS].items:
+        body = plain(item.resource, require.PLACEMENTS)
+        generation = lookup(body, "spec", "generation")
+        yield WorkPlacement(
+            name=str(lookup(body, "metadata", "name")),
+            group_id=str(lookup(body, "metadata", "labels", names.KRATIX_GROUP_ID_LABEL)),
+            destination=str(lookup(body, "spec", "targetDestinationName")),
+            generation=generation if isinstance(generation, int) else None,
+            misplaced=lookup(body, "metadata", "labels", names.KRATIX_MISPLACED_LABEL) == "true",
+            conditions=_conditions(lookup(body, "status", "conditions")),
+            version_id=str(lookup(body, "status", "versionID") or ""),
+        )
+
+
+def _conditions(value: object) -> Mapping[str, Condition]:
+    found = {}
+    for item in objects(value):
+        type_, status = item.get("type"), names.condition_status(item.get("status"))
+        if isinstance(type_, str) and status is not None:
+            found[type_] = Condition(type_, status, str(item.get("reason", "")), str(item.get("message", "")))
+    return found

@@ -1,0 +1,108 @@
+"""Whether what was composed has arrived: one function for each kind, from its conditions to ready and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from function.api import work
+from function.model import JsonObject, WorkPlacement, lookup, objects
+
+NOT_APPLIED = "not applied yet"
+# Kinds that are ready by another condition than Ready.
+_CONDITION = {
+    "Deployment": "Available",
+    "APIService": "Available",
+    "Job": "Complete",
+    "CustomResourceDefinition": "Established",
+}
+
+
+def of_work(observed: JsonObject | None, spec: JsonObject, placements: Sequence[WorkPlacement]) -> str:
+    """Why a Work's files are not all written; empty where they are.
+
+    A Work's own Ready means scheduled, not written. So: it must be observed as composed, each workload group must have
+    a WorkPlacement, and each of them must carry this generation and be written.
+    """
+    if observed is None or lookup(observed, "spec", "workloadGroups") != spec.get("workloadGroups"):
+        return NOT_APPLIED
+    generation = lookup(observed, "metadata", "generation")
+    for group in spec["workloadGroups"]:
+        own = [placement for placement in placements if placement.group_id == group["id"]]
+        files = "the files" if group["directory"] == work.ROOT else f"the files in {group['directory']}"
+        if not own:
+            return f"{files} wait for Kratix to choose a Destination"
+        for placement in own:
+            if placement.generation is not None and generation is not None and placement.generation != generation:
+                return f"{files} on {placement.destination} wait for Kratix to take the new content"
+            problem = _placement_problem(placement)
+            if problem:
+                return f"{files} on {placement.destination} {problem}"
+    return ""
+
+
+def _placement_problem(placement: WorkPlacement) -> str:
+    conditions = placement.conditions
+    scheduled, written = conditions.get("ScheduleSucceeded"), conditions.get("WriteSucceeded")
+    if scheduled is None and written is None:
+        # Kratix before 2025 has neither condition; there the commit that it wrote is the only sign.
+        return "" if placement.version_id else "are not written yet"
+    if written is None or written.status != "True":
+        reason = f" ({written.reason})" if written is not None and written.status == "False" and written.reason else ""
+        return f"are not written yet{reason}"
+    if scheduled is not None and scheduled.status == "False":
+        return "are where their selectors no longer match"
+    return ""
+
+
+def of_placement(observed: JsonObject | None, spec: JsonObject) -> str:
+    """Why a WorkPlacement of our own is not written yet; empty where it is."""
+    if observed is None or any(lookup(observed, "spec", key) != value for key, value in spec.items()):
+        return NOT_APPLIED
+    written = _condition(observed, "WriteSucceeded")
+    if written is None and lookup(observed, "status", "versionID"):
+        return ""
+    if written is None or written.get("status") != "True":
+        reason = (written or {}).get("reason")
+        return f"is not written yet ({reason})" if reason else "is not written yet"
+    return ""
+
+
+def of_object(observed: JsonObject | None, spec: JsonObject) -> str:
+    """Why a provider-kubernetes Object is not ready; empty where it is."""
+    manifest = lookup(spec, "forProvider", "manifest")
+    if observed is None or lookup(observed, "spec", "forProvider", "manifest") != manifest:
+        return NOT_APPLIED
+    generation = lookup(observed, "metadata", "generation")
+    for type_ in ("Synced", "Ready"):
+        condition = _condition(observed, type_)
+        if condition is None:
+            return f"is not {type_.lower()} yet"
+        seen = condition.get("observedGeneration")
+        if isinstance(seen, int) and isinstance(generation, int) and seen < generation:
+            return f"is not {type_.lower()} yet at its new generation"
+        if condition.get("status") != "True":
+            reason = condition.get("reason")
+            return f"is not {type_.lower()}{f' ({reason})' if reason else ''}"
+    return ""
+
+
+def of_composed(observed: JsonObject | None) -> str:
+    """Why a composed resource is not ready, by the conditions that Kubernetes' kinds use; empty where it is.
+
+    An object without conditions is ready once it is there, as a ConfigMap is.
+    """
+    if observed is None:
+        return NOT_APPLIED
+    type_ = _CONDITION.get(str(observed.get("kind")), "Ready")
+    condition = _condition(observed, type_)
+    if condition is None:
+        return f"has no condition {type_} yet" if lookup(observed, "status", "conditions") else ""
+    if condition.get("status") == "True":
+        return ""
+    reason = condition.get("reason")
+    return f"is not {type_.lower()}{f' ({reason})' if reason else ''}"
+
+
+def _condition(observed: JsonObject, type_: str) -> JsonObject | None:
+    conditions = objects(lookup(observed, "status", "conditions"))
+    return next((condition for condition in conditions if condition.get("type") == type_), None)

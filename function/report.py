@@ -1,0 +1,289 @@
+"""The response: conditions, readiness, status, events, requirements and ttl. Nothing else writes to it.
+
+Conditions are sentences that change only when the fact does (rule 8), and events are sent only when a condition
+changes. On a fatal result Crossplane applies the conditions and nothing else, and a condition of ours that is not sent
+again becomes Unknown (composite/reconciler.go), so all four are always sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from google.protobuf import duration_pb2, struct_pb2
+
+from function import structs
+from function.api import names, work
+from function.api.input import seconds
+from function.model import Condition, Delivery, Hold, Outcome, Placement, Requirement, Schedule, Seen, lookup, objects
+
+BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
+_POLL_HELD = 60
+_POLL_DELIVERING = 15
+_LISTED = 100
+_QUIET = ("NoChecks", "Passed", "Audited", "NoPipelines", "NotUsed", "NotNeeded", "NothingToDeliver", "NotReached")
+_STATUS = {
+    "True": fnv1.STATUS_CONDITION_TRUE,
+    "False": fnv1.STATUS_CONDITION_FALSE,
+    "Unknown": fnv1.STATUS_CONDITION_UNKNOWN,
+}
+
+
+def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1.RunFunctionResponse:
+    """What Crossplane is told of an outcome."""
+    conditions = tuple(_conditions(seen, outcome))
+    if outcome.fatal:
+        return _fatal(req, outcome.fatal, conditions, seen.requirements)
+    ready = _ready(seen, outcome)
+    rsp = _base(req, _ttl(seen, outcome, ready=ready), seen.requirements)
+    _compose(rsp, seen, outcome)
+    if not ready:
+        # Never READY_TRUE: that would hide composed resources of other steps which are not ready.
+        rsp.desired.composite.ready = fnv1.READY_FALSE
+    if not (outcome.hold and outcome.hold.waiting):
+        _write_status(rsp, _status(seen, outcome))
+        _events(rsp, seen, conditions)
+    for condition in conditions:
+        _add_condition(rsp, condition)
+    return rsp
+
+
+def invalid(req: fnv1.RunFunctionRequest, message: str) -> fnv1.RunFunctionResponse:
+    """A request that no later call can mend: nothing changes, and the message says what to mend."""
+    conditions = _kept_conditions(req, Condition(names.DELIVERED, "False", "InvalidInput", message))
+    return _fatal(req, message, conditions, ())
+
+
+def _base(req: fnv1.RunFunctionRequest, ttl: int, requirements: Sequence[Requirement]) -> fnv1.RunFunctionResponse:
+    rsp = fnv1.RunFunctionResponse()
+    rsp.meta.tag = req.meta.tag
+    rsp.meta.ttl.CopyFrom(duration_pb2.Duration(seconds=ttl))
+    rsp.desired.CopyFrom(req.desired)
+    if req.HasField("context"):
+        rsp.context.CopyFrom(req.context)
+    for wanted in requirements:
+        _require(rsp, wanted)
+    return rsp
+
+
+def _require(rsp: fnv1.RunFunctionResponse, wanted: Requirement) -> None:
+    selector = rsp.requirements.resources[wanted.key]
+    selector.api_version = wanted.api_version
+    selector.kind = wanted.kind
+    if wanted.name:
+        selector.match_name = wanted.name
+    else:
+        # An empty set of labels matches all, in every Crossplane; no match at all is understood only since 2.2.
+        selector.match_labels.SetInParent()
+        for key, value in sorted((wanted.labels or {}).items()):
+            selector.match_labels.labels[key] = value
+    if wanted.namespace:
+        selector.namespace = wanted.namespace
+
+
+def _fatal(
+    req: fnv1.RunFunctionRequest, message: str, conditions: Sequence[Condition], requirements: Sequence[Requirement]
+) -> fnv1.RunFunctionResponse:
+    rsp = _base(req, _POLL_HELD, requirements)
+    for condition in conditions:
+        _add_condition(rsp, condition)
+    rsp.results.append(fnv1.Result(severity=fnv1.SEVERITY_FATAL, message=message))
+    return rsp
+
+
+def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition) -> tuple[Condition, ...]:
+    """The XR's conditions of ours as they were, with one that is new; read without trusting anything in the XR."""
+    kept = {}
+    listed = structs.at(req.observed.composite.resource, "status", "conditions")
+    for item in listed.values if isinstance(listed, struct_pb2.ListValue) else ():
+        fields = structs.strings(item.struct_value) if item.HasField("struct_value") else {}
+        status = names.condition_status(fields.get("status"))
+        if fields.get("type") in names.CONDITIONS and status is not None:
+            kept[fields["type"]] = Condition(
+                fields["type"], status, fields.get("reason") or "Unknown", fields.get("message", "")
+            )
+    kept[new.type] = new
+    not_reached = (
+        Condition(t, "Unknown", "NotReached", f"waits for {new.type}") for t in names.CONDITIONS if t not in kept
+    )
+    return tuple(sorted((*kept.values(), *not_reached), key=lambda c: names.CONDITIONS.index(c.type)))
+
+
+def _conditions(seen: Seen, outcome: Outcome) -> Iterator[Condition]:
+    hold = outcome.hold
+    for type_ in names.CONDITIONS:
+        own = _own_condition(type_, seen, outcome)
+        if hold is not None and hold.condition == type_:
+            yield Condition(type_, "False", hold.reason, hold.message)
+        elif own is not None:
+            yield own
+        elif type_ in seen.earlier and (seen.observed or hold is None or hold.waiting):
+            yield seen.earlier[type_]
+        else:
+            waits = hold.condition if hold and hold.condition else "the objects that it reads"
+            yield Condition(type_, "Unknown", "NotReached", f"waits for {waits}")
+
+
+def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None:
+    if outcome.hold is not None and outcome.hold.waiting:
+        return None
+    if type_ == names.CHECKS_PASSED:
+        return outcome.judgement
+    if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
+        progress = outcome.progress
+        return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
+    if type_ == names.SCHEDULED and outcome.schedule is not None:
+        return _scheduled(seen, outcome.schedule)
+    if type_ == names.DELIVERED and outcome.delivery is not None:
+        return _delivered(outcome.delivery, outcome.hold)
+    return None
+
+
+def _delivered(delivery: Delivery, hold: Hold | None) -> Condition | None:
+    if hold is None:
+        status: Any = "True" if delivery.delivered else "False"
+        return Condition(names.DELIVERED, status, delivery.reason, delivery.message)
+    if not delivery.composed:
+        return None
+    if delivery.delivered:
+        return Condition(
+            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {hold.condition} is True"
+        )
+    return Condition(names.DELIVERED, "False", "Held", f"kept as it was, not all delivered: {delivery.message}")
+
+
+def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
+    mode = seen.input.deliver.as_
+    if mode == "Composed":
+        return Condition(names.SCHEDULED, "True", "NotNeeded", "documents are composed on this cluster")
+    if schedule.unplaced:
+        refused = any(_refused(observed.manifest) for observed in seen.observed.values())
+        reason = "WaitingForKratix" if mode == "Work" and not refused else "NoMatchingDestination"
+        return Condition(
+            names.SCHEDULED,
+            "False",
+            reason,
+            _listed([why if d == work.ROOT else f"{d}: {why}" for d, why in schedule.unplaced]),
+        )
+    misplaced = [p for p in schedule.placements if p.state == "Misplaced"]
+    if misplaced:
+        message = _listed([_said(p) for p in misplaced])
+        return Condition(names.SCHEDULED, "False", "Misplaced", message)
+    if not schedule.placements:
+        return Condition(names.SCHEDULED, "True", "NotNeeded", "there is nothing to schedule")
+    message = _listed([_said(p) for p in schedule.placements])
+    return Condition(names.SCHEDULED, "True", "AllPlaced", message)
+
+
+def _said(placement: Placement) -> str:
+    where = (
+        placement.destination
+        if placement.directory == work.ROOT
+        else f"{placement.directory} on {placement.destination}"
+    )
+    return f"{where}: {placement.reason}"
+
+
+def _refused(manifest: Mapping[str, Any]) -> bool:
+    """Whether Kratix says that no Destination takes this Work (scheduler.go: updateWorkStatus)."""
+    found = objects(lookup(manifest, "status", "conditions"))
+    return any(c.get("type") == "ScheduleSucceeded" and c.get("reason") == "UnscheduledWorkloads" for c in found)
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    shown = "; ".join(sorted(sentences)[:3])
+    return shown if len(sentences) <= 3 else f"{shown}; and {len(sentences) - 3} more"
+
+
+def _ready(seen: Seen, outcome: Outcome) -> bool:
+    hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
+    if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
+        return False
+    if schedule is not None and (schedule.unplaced or any(p.state == "Misplaced" for p in schedule.placements)):
+        return False
+    return delivery.delivered or (seen.input.deliver.readiness == "Scheduled" and hold is None)
+
+
+def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
+    """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
+    wanted = seconds(seen.input.ttl)
+    if outcome.hold is not None:
+        return min(wanted, _POLL_HELD)
+    return wanted if ready else min(wanted, _POLL_DELIVERING)
+
+
+def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
+    composed = {item.key: item for item in (outcome.delivery.composed if outcome.delivery else ())}
+    for key in seen.adopted:
+        # What an earlier step composed here before this one adopted it goes on existing while nothing takes its place.
+        if not (outcome.hold and key in seen.existing and key not in composed):
+            del rsp.desired.resources[key]
+    at_once = seen.input.deliver.readiness == "Scheduled" and outcome.hold is None
+    for key in sorted(composed):
+        item = composed[key]
+        target = rsp.desired.resources[key]
+        structs.fill(target.resource, item.manifest)
+        # Always said: function-auto-ready would take a Work's Ready, which means scheduled, for delivered.
+        target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
+
+
+def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
+    status = dict(seen.status) if outcome.hold is not None and seen.observed else {}
+    if seen.promise is not None:
+        status["promise"] = {
+            "name": seen.promise.name,
+            **({"version": seen.promise.version} if seen.promise.version else {}),
+        }
+    if outcome.schedule is not None:
+        status["placements"] = [
+            {"directory": p.directory, "destination": p.destination, "state": p.state, "reason": p.reason}
+            for p in outcome.schedule.placements[:_LISTED]
+        ]
+    if outcome.progress is not None:
+        status["pipelines"] = [dict(pipeline) for pipeline in outcome.progress.pipelines]
+    if outcome.judgement is not None:
+        failed = [v for v in outcome.verdicts if v.action == "Audit" and not v.passed]
+        status["audit"] = [
+            {"check": v.check, **({"document": v.document} if v.document else {}), "message": v.message}
+            for v in failed[:_LISTED]
+        ]
+    if outcome.delivery is not None and (outcome.hold is None or outcome.delivery.composed):
+        status["deliveries"] = [dict(detail) for detail in outcome.delivery.details[:_LISTED]]
+    return {key: value for key, value in status.items() if value}
+
+
+def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any]) -> None:
+    target = rsp.desired.composite.resource.fields["status"].struct_value.fields["kratix"].struct_value
+    target.Clear()
+    structs.fill(target, status)
+
+
+def _events(rsp: fnv1.RunFunctionResponse, seen: Seen, conditions: Sequence[Condition]) -> None:
+    for condition in conditions:
+        before = seen.earlier.get(condition.type)
+        same = before is not None and (before.status, before.reason) == (condition.status, condition.reason)
+        if condition.reason in _QUIET or (same and (condition.type != names.CHECKS_PASSED or before == condition)):
+            continue
+        on_its_way = condition.reason in ("Delivering", "WaitingForKratix")
+        bad = condition.reason == "Warned" or (condition.status == "False" and not on_its_way)
+        rsp.results.append(
+            fnv1.Result(
+                severity=fnv1.SEVERITY_WARNING if bad else fnv1.SEVERITY_NORMAL,
+                message=condition.message,
+                reason=condition.reason,
+                target=fnv1.TARGET_COMPOSITE_AND_CLAIM,
+            )
+        )
+
+
+def _add_condition(rsp: fnv1.RunFunctionResponse, condition: Condition) -> None:
+    rsp.conditions.append(
+        fnv1.Condition(
+            type=condition.type,
+            status=_STATUS[condition.status],
+            reason=condition.reason,
+            message=condition.message,
+            target=fnv1.TARGET_COMPOSITE_AND_CLAIM,
+        )
+    )

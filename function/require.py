@@ -1,0 +1,73 @@
+"""Which objects a request needs to read: required resources, by name or by labels.
+
+Computed from the input and the XR alone (rule 2): Crossplane calls again while the set changes, and gives up after six
+calls (internal/xfn/required_resources.go: MaxRequirementsIterations).
+"""
+
+from __future__ import annotations
+
+from function import cel
+from function.api import names, work
+from function.api.errors import InvalidError
+from function.api.input import ContextSource, PromiseInput
+from function.model import Plan, Request, Requirement
+
+PROMISE = "kratix/promise"
+DESTINATIONS = "kratix/destinations"
+PLACEMENTS = "kratix/workplacements"
+CONTEXT = "kratix/context/"
+
+
+def resources(plan: Plan, xr: Request) -> tuple[Requirement, ...]:
+    """Every required resource of an input, for one XR.
+
+    Raises:
+        InvalidError: A context's name, namespace or label cannot be computed from this XR.
+    """
+    given = plan.input
+    wanted = []
+    if given.promise.ref:
+        wanted.append(Requirement(PROMISE, names.KRATIX_API_VERSION, "Promise", name=given.promise.ref.name))
+    if plan.reads_destinations:
+        wanted.append(_inventory(given))
+    if given.deliver.as_ == "Work":
+        # Delivered and Ready come from the WorkPlacements: a Work's own Ready means scheduled, not written.
+        labels = {names.KRATIX_WORK_LABEL: work.name(xr.kind, xr.name, given.promise_name, xr.identity)}
+        wanted.append(
+            Requirement(
+                PLACEMENTS,
+                names.KRATIX_API_VERSION,
+                "WorkPlacement",
+                namespace=xr.namespace or given.deliver.namespace,
+                labels=labels,
+            )
+        )
+    scope = cel.Scope({"request": xr.body})
+    return (*wanted, *(_context(source, scope, f"context[{i}]") for i, source in enumerate(given.context)))
+
+
+def _inventory(given: PromiseInput) -> Requirement:
+    if given.schedule.inventory == "Destination":
+        return Requirement(DESTINATIONS, names.KRATIX_API_VERSION, "Destination")
+    labels = {names.INVENTORY_LABEL: "true"}
+    return Requirement(DESTINATIONS, names.ENVIRONMENT_CONFIG_API_VERSION, "EnvironmentConfig", labels=labels)
+
+
+def _context(source: ContextSource, scope: cel.Scope, path: str) -> Requirement:
+    labels = source.match_labels
+    name = _filled(source.match_name, scope, f"{path}.matchName")
+    if labels is None and not names.is_subdomain(name):
+        # Without a name Crossplane would hand over every object of the kind (proto: neither match means all).
+        raise InvalidError(f"{path}.matchName", f"must give a Kubernetes name, not {name[:80]!r}")
+    return Requirement(
+        CONTEXT + source.name,
+        source.api_version,
+        source.kind,
+        namespace=_filled(source.namespace, scope, f"{path}.namespace"),
+        name=name,
+        labels=None if labels is None else {k: _filled(v, scope, f"{path}.matchLabels.{k}") for k, v in labels.items()},
+    )
+
+
+def _filled(value: str | None, scope: cel.Scope, path: str) -> str:
+    return cel.text(value, scope, path, cel.REQUEST) if value else ""

@@ -1,0 +1,102 @@
+"""protobuf Structs to plain JSON values and back.
+
+The SDK's own conversion goes through JSON text, at 0.65 s for 5 MB (FACTS); walking the fields takes 0.015 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from function.api.errors import InvalidError
+
+MAX_DEPTH = 64
+_WHOLE = 2**53  # beyond it a double no longer holds every whole number
+
+
+def plain(struct: struct_pb2.Struct, path: str) -> dict[str, Any]:
+    """A Struct as plain JSON values.
+
+    A Struct holds every number as a double; whole ones become int, as they were in the user's YAML, so that
+    expressions and files see 3 and not 3.0.
+
+    Raises:
+        InvalidError: For nesting beyond MAX_DEPTH, a number that JSON does not have, or a NUL in a string.
+    """
+    return {_string(key, path): _plain(value, path, 1) for key, value in struct.fields.items()}
+
+
+def _plain(value: struct_pb2.Value, path: str, depth: int) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return _string(value.string_value, path)
+    if kind == "number_value":
+        return _number(value.number_value, path)
+    if kind == "bool_value":
+        return value.bool_value
+    if depth > MAX_DEPTH:
+        raise InvalidError(path, f"is nested deeper than {MAX_DEPTH} levels")
+    if kind == "struct_value":
+        return {_string(key, path): _plain(item, path, depth + 1) for key, item in value.struct_value.fields.items()}
+    if kind == "list_value":
+        return [_plain(item, path, depth + 1) for item in value.list_value.values]
+    return None
+
+
+def _string(text: str, path: str) -> str:
+    # The CEL library ends a string at a NUL: a gate would judge less than what is delivered.
+    if "\0" in text:
+        raise InvalidError(path, "holds a string with a NUL character, which expressions cannot read")
+    return text
+
+
+def _number(number: float, path: str) -> int | float:
+    if not math.isfinite(number):
+        raise InvalidError(path, "holds a number that JSON does not have (infinity or not-a-number)")
+    return int(number) if number.is_integer() and abs(number) < _WHOLE else number
+
+
+def at(struct: struct_pb2.Struct | None, *path: str) -> Any:
+    """One value inside a Struct: a Struct, a string, a bool, a number, a list, or None where the path ends early."""
+    node: Any = struct
+    for key in path:
+        if not isinstance(node, struct_pb2.Struct) or key not in node.fields:
+            return None
+        value = node.fields[key]
+        kind = value.WhichOneof("kind")
+        node = None if kind in (None, "null_value") else getattr(value, kind)
+    return node
+
+
+def strings(struct: object) -> dict[str, str]:
+    """The string values of a Struct, such as labels; other values are left out."""
+    if not isinstance(struct, struct_pb2.Struct):
+        return {}
+    return {k: v.string_value for k, v in struct.fields.items() if v.HasField("string_value")}
+
+
+def fill(struct: struct_pb2.Struct, values: Mapping[str, Any]) -> None:
+    """Write plain JSON values into a Struct, sorted by key; fields already there are replaced."""
+    for key in sorted(values):
+        _fill(struct.fields[key], values[key])
+
+
+def _fill(target: struct_pb2.Value, value: Any) -> None:
+    if isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int | float):
+        target.number_value = value
+    elif isinstance(value, Mapping):
+        target.struct_value.Clear()
+        fill(target.struct_value, value)
+    elif isinstance(value, list | tuple):
+        target.list_value.Clear()
+        for item in value:
+            _fill(target.list_value.values.add(), item)
+    else:
+        target.null_value = struct_pb2.NULL_VALUE

@@ -1,0 +1,369 @@
+"""The eight rules that may not break (docs/rules.md), each over every way of delivery."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+import build
+from function import structs
+from function.api import names
+from function.fn import run
+
+MODES = ("Work", "WorkPlacement", "Object", "Composed")
+BUDGET = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "team-a", "namespace": "billing", "labels": {"kind": "budget"}},
+    "data": {"left": "100"},
+}
+PROMISE = {
+    "apiVersion": "platform.kratix.io/v1alpha1",
+    "kind": "Promise",
+    "metadata": {"name": "postgresql", "labels": {"kratix.io/promise-version": "v1.0.0"}},
+    "spec": {"destinationSelectors": [{"matchLabels": {"environment": "dev"}}]},
+}
+DESTINATIONS = [build.destination(f"worker-{i}", {"environment": "dev"}) for i in (1, 2, 3)]
+WORLD = [PROMISE, BUDGET, *DESTINATIONS]
+
+
+def given(mode: str, **more: Any) -> dict[str, Any]:
+    return build.promise_input(
+        promise={"ref": {"name": "postgresql"}},
+        context=[
+            {"name": "budget", "apiVersion": "v1", "kind": "ConfigMap", "namespace": "billing", "matchName": "team-a"}
+        ],
+        checks=[
+            {
+                "name": "billing",
+                "expression": "int(context.budget.data.left) >= request.spec.size",
+                "message": "team ${request.metadata.labels.team} has no budget left",
+            }
+        ],
+        deliver={"as": mode},
+        **more,
+    )
+
+
+def delivered(mode: str, objects: list[dict[str, Any]] = WORLD, **more: Any) -> fnv1.RunFunctionRequest:
+    """The request of the reconcile after everything was composed and applied."""
+    first = build.resolved(build.request(given=given(mode, **more)), objects)
+    rsp = run(first)
+    assert not build.fatal(rsp), build.fatal(rsp)
+    assert rsp.desired.resources, "the test needs something delivered to begin with"
+    return build.applied(first, rsp)
+
+
+def without(*gone: str) -> list[dict[str, Any]]:
+    return [item for item in WORLD if item["kind"] not in gone]
+
+
+def answered(req: fnv1.RunFunctionRequest, objects: list[dict[str, Any]]) -> fnv1.RunFunctionRequest:
+    bare = fnv1.RunFunctionRequest()
+    bare.CopyFrom(req)
+    bare.required_resources.clear()
+    return build.resolved(bare, objects)
+
+
+def changed(req: fnv1.RunFunctionRequest, **spec: Any) -> fnv1.RunFunctionRequest:
+    after = fnv1.RunFunctionRequest()
+    after.CopyFrom(req)
+    body = structs.plain(req.observed.composite.resource, "xr")
+    body["spec"] = {**body["spec"], **spec}
+    after.observed.composite.resource.Clear()
+    structs.fill(after.observed.composite.resource, body)
+    return after
+
+
+def specs(req_or_rsp: Mapping[str, fnv1.Resource]) -> dict[str, Any]:
+    return {
+        key: structs.plain(r.resource, key).get("spec") or structs.plain(r.resource, key).get("data")
+        for key, r in req_or_rsp.items()
+    }
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that is not there, or that now says no."""
+
+    reason: str
+    gone: tuple[str, ...] = ()
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    condition: tuple[str, str, str] = ("", "", "")
+    promise: Mapping[str, Any] | None = None
+
+
+LOSSES: dict[str, Loss] = {
+    "promise-gone": Loss(
+        "a Promise that was deleted takes nothing back",
+        gone=("Promise",),
+        condition=("ChecksPassed", "False", "PromiseMissing"),
+    ),
+    "budget-gone": Loss(
+        "a context object that was deleted takes nothing back",
+        gone=("ConfigMap",),
+        condition=("ChecksPassed", "False", "ContextMissing"),
+    ),
+    "gate-denies": Loss(
+        "a gate that denies now takes nothing back", spec={"size": 500}, condition=("ChecksPassed", "False", "Denied")
+    ),
+    "gate-cannot-be-evaluated": Loss(
+        "a gate that fails closed takes nothing back",
+        spec={"size": "many"},
+        condition=("ChecksPassed", "False", "Denied"),
+    ),
+    "template-fails": Loss(
+        "a document that cannot be made takes nothing back",
+        spec={"env": [1]},
+        condition=("Delivered", "False", "Invalid"),
+    ),
+    "pipelines-appear": Loss(
+        "a Promise that got pipelines takes nothing back",
+        promise={"spec": {"workflows": {"resource": {"configure": [{"metadata": {"name": "run"}}]}}}},
+        condition=("WorkflowCompleted", "False", "PipelinesNotSupported"),
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_rule_1_nothing_delivered_is_dropped(mode: str, name: str) -> None:
+    loss = LOSSES[name]
+    before = delivered(mode)
+    world = [
+        {**item, **loss.promise} if loss.promise and item["kind"] == "Promise" else item for item in without(*loss.gone)
+    ]
+    rsp = run(answered(changed(before, **loss.spec), world))
+
+    if loss.condition[0]:
+        assert build.conditions(rsp)[loss.condition[0]] == loss.condition[1:], loss.reason
+    if mode == "Composed" and (rsp.results and build.fatal(rsp)):
+        return  # Crossplane applies nothing of a fatal result: everything is frozen as it is
+    assert mode != "Composed", "what was composed as itself cannot be rebuilt, so the result must be fatal"
+    assert specs(rsp.desired.resources) == specs(before.observed.resources), loss.reason
+
+
+@pytest.mark.parametrize("mode", ["WorkPlacement", "Object"])
+def test_rule_1_an_empty_inventory_drops_nothing(mode: str) -> None:
+    before = delivered(mode)
+    rsp = run(answered(before, without("Destination")))
+    assert specs(rsp.desired.resources) == specs(before.observed.resources)
+    assert build.conditions(rsp)["Scheduled"] == ("False", "Misplaced")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_1_unanswered_requirements_drop_nothing(mode: str) -> None:
+    """The first call of every reconcile on cores up to 2.3: nothing is answered yet."""
+    before = delivered(mode)
+    before.required_resources.clear()
+    rsp = run(before)
+    assert not build.fatal(rsp), "a fatal result would end the reconcile before Crossplane answers"
+    assert set(rsp.desired.resources) == set(before.observed.resources)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_rule_1_a_new_xr_composes_nothing_and_says_why(mode: str, name: str) -> None:
+    loss = LOSSES[name]
+    world = [
+        {**item, **loss.promise} if loss.promise and item["kind"] == "Promise" else item for item in without(*loss.gone)
+    ]
+    body = build.xr(spec={"env": "dev", "size": 1, **loss.spec})
+    rsp = run(build.resolved(build.request(body, given(mode)), world))
+    assert not rsp.desired.resources, loss.reason
+    assert not build.fatal(rsp), "a later call can mend it"
+    assert rsp.desired.composite.ready == fnv1.READY_FALSE
+    assert build.conditions(rsp)[loss.condition[0]] == loss.condition[1:], loss.reason
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_1_bad_input_freezes_everything(mode: str) -> None:
+    before = delivered(mode)
+    structs.fill(before.input, {"chekcs": []})
+    rsp = run(before)
+    assert build.fatal(rsp) == "chekcs: unknown field; did you mean checks?"
+    assert {c.type for c in rsp.conditions} == set(names.CONDITIONS), (
+        "a condition that is not sent again becomes Unknown"
+    )
+
+
+def test_rule_1_what_other_steps_composed_passes_through() -> None:
+    other = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}}
+    req = build.resolved(
+        build.request(given=given("Work"), desired={"theirs": other}, observed={"theirs": other}), without("Promise")
+    )
+    assert build.composed(run(req)) == {"theirs": other}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_2_requirements_never_change(mode: str) -> None:
+    unanswered = build.request(given=given(mode))
+    full = delivered(mode)
+    calls = {
+        "first call": unanswered,
+        "answered": build.resolved(unanswered, WORLD),
+        "answered with nothing": build.resolved(unanswered, []),
+        "delivered": full,
+        "denied": changed(full, size=500),
+    }
+    wanted = run(unanswered).requirements
+    assert wanted.resources
+    for name, req in calls.items():
+        assert run(req).requirements == wanted, name
+
+
+def test_rule_2_not_answered_and_answered_with_nothing_differ() -> None:
+    unanswered = run(build.request(given=given("Work")))
+    nothing = run(build.resolved(build.request(given=given("Work")), []))
+    assert build.conditions(unanswered)["ChecksPassed"] == ("Unknown", "NotReached")
+    assert build.conditions(nothing)["ChecksPassed"] == ("False", "PromiseMissing")
+
+
+_BYTES = """
+import sys
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from function.fn import run
+req = fnv1.RunFunctionRequest.FromString(sys.stdin.buffer.read())
+sys.stdout.buffer.write(run(req).SerializeToString(deterministic=True))
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_3_same_request_same_bytes_in_any_process(mode: str) -> None:
+    req = delivered(mode)
+    root = Path(__file__).parents[2]
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", _BYTES],
+            input=req.SerializeToString(),
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            check=True,
+            capture_output=True,
+            cwd=root,
+        ).stdout
+        for seed in ("1", "20261124")
+    }
+    assert answers == {run(req).SerializeToString(deterministic=True)}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_3_order_does_not_matter(mode: str) -> None:
+    forward = run(build.resolved(build.request(given=given(mode)), WORLD))
+    backward = run(build.resolved(build.request(given=given(mode)), WORLD[::-1]))
+    assert forward == backward
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_4_keys_and_names_stay_while_the_spec_changes(mode: str) -> None:
+    before = delivered(mode)
+    rsp = run(changed(before, size=2, env="prod"))
+    assert set(rsp.desired.resources) == set(before.observed.resources)
+    for key, resource in rsp.desired.resources.items():
+        old = structs.plain(before.observed.resources[key].resource, key)["metadata"]["name"]
+        assert structs.plain(resource.resource, key)["metadata"]["name"] == old
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_5_a_namespaced_xr_composes_in_its_namespace(mode: str) -> None:
+    for manifest in build.composed(run(build.resolved(build.request(given=given(mode)), WORLD))).values():
+        assert manifest["metadata"].get("namespace", build.TEAM) == build.TEAM
+
+
+CLEAR = {
+    "legacy Object": (
+        given("Object") | {"deliver": {"as": "Object", "object": {"apiVersion": "kubernetes.crossplane.io/v1alpha2"}}},
+        "deliver.object.apiVersion: kubernetes.crossplane.io/v1alpha2 is cluster-scoped, and a namespaced XR composes only namespaced objects",
+    ),
+    "foreign namespace": (
+        given("Composed")
+        | {
+            "documents": [
+                {
+                    "name": "a",
+                    "manifest": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}},
+                }
+            ]
+        },
+        "documents[0].manifest.metadata.namespace: is b, but a namespaced XR composes only in its own namespace, team-a",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLEAR)
+def test_rule_5_says_clearly_where_more_is_needed(name: str) -> None:
+    wanted, sentence = CLEAR[name]
+    rsp = run(build.resolved(build.request(given=wanted), WORLD))
+    assert build.message(rsp, "Delivered") == sentence
+    assert not rsp.desired.resources
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_6_the_ttl_is_never_zero_and_never_longer_than_asked(mode: str) -> None:
+    full = delivered(mode)
+    for req in (build.request(given=given(mode)), full, changed(full, size=500), build.request(given={"kind": "x"})):
+        assert 0 < run(req).meta.ttl.seconds <= 600
+    short = run(build.resolved(build.request(given=given(mode, ttl="5s")), WORLD))
+    assert short.meta.ttl.seconds <= 5
+
+
+def test_rule_7_secrets_may_not_be_read() -> None:
+    source = {"name": "s", "apiVersion": "v1", "kind": "Secret", "matchName": "s"}
+    rsp = run(build.request(given=build.promise_input(context=[source])))
+    assert build.fatal(rsp).startswith("context[0]: kind must not be Secret")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_8_conditions_change_only_with_the_fact(mode: str) -> None:
+    req = delivered(mode)
+    first = run(req)
+    again = build.applied(req, first)
+    second = run(again)
+    third = run(build.applied(again, second))
+    assert list(second.conditions) == list(third.conditions)
+    assert not third.results, "no event without a change"
+    for condition in second.conditions:
+        assert "\n" not in condition.message
+        assert yaml.safe_load(yaml.safe_dump(condition.message)) == condition.message
+
+
+def test_rule_1_what_kratix_writes_into_a_work_is_not_taken_over() -> None:
+    before = delivered("Work")
+    key = next(iter(before.observed.resources))
+    body = structs.plain(before.observed.resources[key].resource, key)
+    body["spec"]["lastExecutionTimestamp"] = None
+    body["metadata"]["finalizers"] = ["finalizers.workplacement.kratix.io/repo-cleanup"]
+    body["metadata"]["labels"]["kratix.io/misplaced"] = "true"
+    before.observed.resources[key].resource.Clear()
+    structs.fill(before.observed.resources[key].resource, body)
+    held = build.composed(run(changed(before, size=500)))[key]
+    assert "lastExecutionTimestamp" not in held["spec"]
+    assert set(held["metadata"]) == {"name", "namespace", "labels"}
+    assert "kratix.io/misplaced" not in held["metadata"]["labels"]
+
+
+def test_rule_8_a_placement_that_stays_says_why_it_was_chosen() -> None:
+    before = delivered("WorkPlacement")
+    reason = build.message(run(build.resolved(build.request(given=given("WorkPlacement")), WORLD)), "Scheduled")
+    assert build.message(run(before), "Scheduled") == reason
+    assert "chosen of 3 Destinations" in reason
+
+
+def test_rule_1_what_another_step_composed_is_not_held() -> None:
+    """A resource that another step no longer wants is that step's to drop."""
+    before = delivered("Work")
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "theirs", "labels": {names.PROMISE_LABEL: "another"}},
+    }
+    structs.fill(before.observed.resources["theirs"].resource, theirs)
+    assert "theirs" not in run(changed(before, size=500)).desired.resources
