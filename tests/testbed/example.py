@@ -1,0 +1,83 @@
+"""An example's folder, read as `crossplane render` needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed import standin
+
+FOLDER = Path(__file__).resolve().parents[2] / "example"
+OURS = "function-kratix"
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is in `example/<name>/`.
+
+    Attributes:
+        xrs: The XRs, by file name without its ending: `xr`, `xr-dev`, ...
+        required: The cluster that functions may read: Promise, Destinations and other context.
+        observed: Composed resources that exist already.
+        desired: What another function's step desires, by the step's name; a stand-in serves it.
+    """
+
+    name: str
+    xrs: Mapping[str, Manifest]
+    composition: Manifest
+    functions: tuple[Manifest, ...]
+    required: tuple[Manifest, ...]
+    observed: tuple[Manifest, ...]
+    desired: Mapping[str, tuple[Manifest, ...]]
+
+
+def names() -> list[str]:
+    """Every example's name."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/composition.yaml"))
+
+
+def xr_names(name: str) -> list[str]:
+    """The names of an example's XRs."""
+    return sorted(path.stem for path in (FOLDER / name).glob("xr*.yaml") if path.stem != "xrd")
+
+
+def load(name: str) -> Example:
+    """Read an example."""
+    folder = FOLDER / name
+    return Example(
+        name=name,
+        xrs={xr: _documents(folder / f"{xr}.yaml")[0] for xr in xr_names(name)},
+        composition=_documents(folder / "composition.yaml")[0],
+        functions=tuple(_documents(folder / "functions.yaml")),
+        required=_all(folder, "promise.yaml", "destinations.yaml", "context*.yaml"),
+        observed=_all(folder, "observed/*.yaml"),
+        desired={path.stem: tuple(_documents(path)) for path in folder.glob("desired/*.yaml")},
+    )
+
+
+@contextmanager
+def targets(example: Example, ours: str) -> Iterator[dict[str, str]]:
+    """Where each of an example's Functions listens: ours at the address given, a stand-in for each other one."""
+    addresses = {OURS: ours}
+    with ExitStack() as stack:
+        for step in example.composition["spec"]["pipeline"]:
+            function = step["functionRef"]["name"]
+            if function not in addresses:
+                addresses[function] = stack.enter_context(standin.desiring(example.desired[step["step"]]))
+        yield addresses
+
+
+def _all(folder: Path, *patterns: str) -> tuple[Manifest, ...]:
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return tuple(document for path in paths for document in _documents(path))
+
+
+def _documents(path: Path) -> list[Manifest]:
+    return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]

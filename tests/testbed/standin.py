@@ -1,0 +1,61 @@
+"""A stand-in for another composition function: it desires what it is told to, and nothing else.
+
+`example/adopt` runs ours after another function. Those are published as images only, which a machine without a
+container engine cannot run; what such a step hands on is its desired resources, and these can be given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from crossplane.function import resource
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
+
+from function.api.names import COMPOSITION_RESOURCE_NAME
+
+
+class _Desires(grpcv1.FunctionRunnerServiceServicer):
+    def __init__(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        self._manifests = {key(manifest): without_key(manifest) for manifest in manifests}
+
+    def RunFunction(self, request: fnv1.RunFunctionRequest, context: object) -> fnv1.RunFunctionResponse:  # noqa: N802 - gRPC's
+        response = fnv1.RunFunctionResponse(desired=request.desired, context=request.context)
+        response.meta.tag = request.meta.tag
+        for name, manifest in self._manifests.items():
+            resource.update(response.desired.resources[name], manifest)
+        return response
+
+
+def key(manifest: Mapping[str, Any]) -> str:
+    """A composed resource's key: its annotation, or else the object's name."""
+    metadata = manifest["metadata"]
+    return str(metadata.get("annotations", {}).get(COMPOSITION_RESOURCE_NAME) or metadata["name"])
+
+
+def without_key(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest as a function would desire it: Crossplane sets the annotation, functions do not."""
+    metadata = dict(manifest["metadata"])
+    annotations = {
+        name: text for name, text in metadata.pop("annotations", {}).items() if name != COMPOSITION_RESOURCE_NAME
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    return {**manifest, "metadata": metadata}
+
+
+@contextmanager
+def desiring(manifests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The address of a function that adds these composed resources to the desired state."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
+    grpcv1.add_FunctionRunnerServiceServicer_to_server(_Desires(manifests), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(grace=1).wait()
