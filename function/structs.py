@@ -1,6 +1,6 @@
 """protobuf Structs to plain JSON values and back.
 
-The SDK's own conversion goes through JSON text, at 0.65 s for 5 MB (FACTS); walking the fields takes 0.015 s.
+The SDK's own conversion goes through JSON text, and was measured at 0.65 s for 5 MB; walking the fields takes 0.015 s.
 """
 
 from __future__ import annotations

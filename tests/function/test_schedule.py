@@ -400,7 +400,7 @@ CASES: dict[str, Case] = {
         want=[("dev-9", "Misplaced", "it is gone; kept as Kratix does")],
     ),
     "nothing left of the inventory": Case(
-        "DESIGN, rule 1: an empty inventory removes nothing",
+        "docs/rules.md, rule 1: an empty inventory removes nothing",
         [],
         previous=["dev-1"],
         want=[("dev-1", "Misplaced", "it is gone; kept as Kratix does")],
