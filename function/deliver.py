@@ -41,15 +41,19 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
         applying them would take them over.
     """
     kept = []
-    for key, observed in sorted(seen.observed.items()):
+    for key, observed in sorted({**seen.strangers, **seen.observed}.items()):
         if _labels(observed).get(names.DELIVER_LABEL) == "Composed" and not waiting:
             return None
         manifest = _rebuilt(observed.manifest)
+        if key in seen.strangers:
+            # An input that names another Promise by mistake must not delete what the right one delivered.
+            held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
+            manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
         kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
     return _delivery(seen, kept)
 
 
-def _rebuilt(manifest: JsonObject) -> JsonObject:
+def _rebuilt(manifest: JsonObject) -> dict[str, Any]:
     named = {field: value for field in ("name", "namespace") if (value := lookup(manifest, "metadata", field))}
     own = {
         field: ours

@@ -146,6 +146,8 @@ class Seen:
         context: By name; an object for matchName, a list for matchLabels.
         destinations: The inventory, by name; empty where this input needs none.
         observed: What this step composed earlier, by key.
+        strangers: What was composed for other Promises and no step desires so far, by key: a later step's, or that of a
+            Promise that this step's input named before.
         existing: The keys of everything that was composed earlier, by whichever step.
         adopted: Desired composed resources of earlier steps that the input adopts, by key.
         work_placements: Kratix's placements of this XR's Work.
@@ -160,6 +162,7 @@ class Seen:
     context: Mapping[str, Any]
     destinations: tuple[Destination, ...]
     observed: Mapping[str, Observed]
+    strangers: Mapping[str, Observed]
     existing: frozenset[str]
     adopted: Mapping[str, JsonObject]
     work_placements: tuple[WorkPlacement, ...]

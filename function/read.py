@@ -60,13 +60,17 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan) -> Seen:
     given = planned.input
     xr = composite(req)
     _check_keys(req, given)
+    composed = list(_observed(req))
     seen = Seen(
         input=given,
         request=xr,
         promise=planned.promise,
         context={},
         destinations=(),
-        observed={observed.key: observed for observed in _observed(req, given.promise_name)},
+        observed={o.key: o for owner, o in composed if owner == given.promise_name},
+        strangers={
+            o.key: o for owner, o in composed if owner != given.promise_name and o.key not in req.desired.resources
+        },
         existing=frozenset(req.observed.resources),
         adopted=_adopted(req, given),
         work_placements=(),
@@ -127,12 +131,12 @@ def _named(value: object, path: str) -> str:
     return value
 
 
-def _observed(req: fnv1.RunFunctionRequest, promise_name: str) -> Iterator[Observed]:
-    """What this step composed earlier: it labels all it composes with its Promise, so other steps' are told apart."""
+def _observed(req: fnv1.RunFunctionRequest) -> Iterator[tuple[str, Observed]]:
+    """What steps like this one composed earlier, with the Promise that they label all they compose with."""
     for key, resource in req.observed.resources.items():
-        labels = at(resource.resource, "metadata", "labels")
-        if labels and strings(labels).get(names.PROMISE_LABEL) == promise_name:
-            yield Observed(key, plain(resource.resource, f"observed resource {key}"))
+        owner = strings(at(resource.resource, "metadata", "labels")).get(names.PROMISE_LABEL)
+        if owner:
+            yield owner, Observed(key, plain(resource.resource, f"observed resource {key}"))
 
 
 def _adopted(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Mapping[str, JsonObject]:
@@ -146,11 +150,11 @@ def _adopted(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Mapping[str, 
 
 
 def _check_keys(req: fnv1.RunFunctionRequest, given: PromiseInput) -> None:
-    for key in req.desired.resources:
-        if key.startswith(f"{given.promise_name}/"):
-            raise InvalidError(
-                "promise", f"an earlier step composes {key} already; one Promise can be one step of a pipeline"
-            )
+    for key, resource in req.desired.resources.items():
+        held = names.HELD_ANNOTATION in strings(at(resource.resource, "metadata", "annotations"))
+        if key.startswith(f"{given.promise_name}/") and not held:
+            cause = f"an earlier step composes {key} already; one Promise can be one step of a pipeline"
+            raise InvalidError("promise", cause)
 
 
 def _promise(req: fnv1.RunFunctionRequest, name: str) -> tuple[promise.Promise | None, Hold | None]:

@@ -215,6 +215,9 @@ def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
     composed = {item.key: item for item in (outcome.delivery.composed if outcome.delivery else ())}
+    for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
+        # An earlier step held it, for this step to take over (read.py refuses any other).
+        del rsp.desired.resources[key]
     for key in seen.adopted:
         # What an earlier step composed here before this one adopted it goes on existing while nothing takes its place.
         if not (outcome.hold and key in seen.existing and key not in composed):

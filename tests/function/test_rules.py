@@ -363,7 +363,34 @@ def test_rule_1_what_another_step_composed_is_not_held() -> None:
     theirs = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "theirs", "labels": {names.PROMISE_LABEL: "another"}},
+        "metadata": {"name": "theirs", "labels": {"app": "theirs"}},
     }
     structs.fill(before.observed.resources["theirs"].resource, theirs)
     assert "theirs" not in run(changed(before, size=500)).desired.resources
+
+
+@pytest.mark.parametrize("mode", ["Work", "WorkPlacement", "Object"])
+def test_rule_1_an_input_that_names_another_promise_by_mistake_drops_nothing(mode: str) -> None:
+    before = delivered(mode)
+    structs.fill(before.input, {"promise": {"ref": {"name": "postgress"}}})
+    rsp = run(answered(before, WORLD))
+    assert build.conditions(rsp)["ChecksPassed"] == ("False", "PromiseMissing")
+    assert specs(rsp.desired.resources) == specs(before.observed.resources)
+
+
+def test_rule_1_a_later_step_takes_over_what_an_earlier_one_held_for_it() -> None:
+    """Two Promises in one pipeline: the first denies, so it holds the second's Work, which the second then composes."""
+    second = delivered("Work")
+    first = fnv1.RunFunctionRequest()
+    first.CopyFrom(second)
+    structs.fill(
+        first.input,
+        build.promise_input(promise={"name": "audit", "spec": {}}, checks=[{"name": "no", "expression": "false"}]),
+    )
+    held = run(build.resolved(first))
+    assert set(held.desired.resources) == set(second.observed.resources)
+    second.desired.CopyFrom(held.desired)
+    rsp = run(second)
+    assert not build.fatal(rsp)
+    (manifest,) = build.composed(rsp).values()
+    assert names.HELD_ANNOTATION not in manifest["metadata"].get("annotations", {})
