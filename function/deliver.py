@@ -27,7 +27,35 @@ def compose(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> De
         "Object": _objects,
         "Composed": _composed,
     }
-    return _delivery(seen, tuple(composers[seen.input.deliver.as_](seen, documents, schedule)))
+    composed = tuple(composers[seen.input.deliver.as_](seen, documents, schedule))
+    delivery = _delivery(seen, composed)
+    kept = _kept(seen, composed, schedule, delivered=delivery.delivered)
+    return _delivery(seen, (*composed, *kept)) if kept else delivery
+
+
+def _kept(seen: Seen, composed: Sequence[Composed], schedule: Schedule, *, delivered: bool) -> tuple[Composed, ...]:
+    """What is composed no longer but stays for now, so that nothing is without its documents in between (rule 1).
+
+    While a directory has no Destination everything stays where it is; after a change of `deliver.as` the old way stays
+    until the new one has delivered.
+
+    Raises:
+        InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
+    """
+    taken = {item.key for item in composed}
+    kept = []
+    for key, observed in sorted(seen.observed.items()):
+        before = _labels(observed).get(names.DELIVER_LABEL)
+        changed = before != seen.input.deliver.as_ and not delivered
+        if key in taken or not (schedule.unplaced or changed):
+            continue
+        if before == "Composed":
+            if schedule.unplaced and seen.input.deliver.as_ != "Work":
+                raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
+            continue
+        manifest = _rebuilt(observed.manifest)
+        kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
+    return tuple(kept)
 
 
 def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
@@ -123,7 +151,8 @@ def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterat
 
 def _work_metadata(seen: Seen, name: str) -> dict[str, Any]:
     given, xr = seen.input, seen.request
-    labels = _own_labels(seen) | {names.KRATIX_PIPELINE_LABEL: work.pipeline_label(xr.kind, xr.identity)}
+    label = work.pipeline_label(xr.kind, (*xr.identity, given.deliver.as_))
+    labels = _own_labels(seen) | {names.KRATIX_PIPELINE_LABEL: label}
     return {"name": name, "namespace": xr.namespace or given.deliver.namespace, "labels": labels}
 
 

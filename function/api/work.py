@@ -41,7 +41,8 @@ def pipeline_label(kind: str, identity: Sequence[str]) -> str:
     """The value of kratix.io/pipeline-name, a segment of the path in the state store.
 
     It carries the XR's whole identity: the path has no namespace where a Work goes to all Destinations, and never a
-    kind, so that two XRs of one name would share files without it.
+    kind, so that two XRs of one name would share files without it. And it carries the way of delivery: when that
+    changes, the old files are deleted after the new ones are written, which in one folder would delete the new ones.
     """
     return names.bounded(kind, *identity, digits=16)
 

@@ -394,3 +394,77 @@ def test_rule_1_a_later_step_takes_over_what_an_earlier_one_held_for_it() -> Non
     assert not build.fatal(rsp)
     (manifest,) = build.composed(rsp).values()
     assert names.HELD_ANNOTATION not in manifest["metadata"].get("annotations", {})
+
+
+SWITCHES = [(old, new) for old in ("Work", "WorkPlacement", "Object") for new in MODES if old != new]
+
+
+@pytest.mark.parametrize(("old", "new"), SWITCHES)
+def test_rule_1_another_way_of_delivery_takes_over_only_once_it_has_delivered(old: str, new: str) -> None:
+    before = delivered(old)
+    before.input.Clear()
+    structs.fill(before.input, given(new))
+    req = answered(before, WORLD)
+    rsp = run(req)
+    assert set(before.observed.resources) < set(rsp.desired.resources), "the old stays beside the new"
+    folders = {m["metadata"]["labels"].get("kratix.io/pipeline-name") for m in build.composed(rsp).values()} - {None}
+    assert len(folders) == len({old, new} & {"Work", "WorkPlacement"}), "deleting the old files must not delete the new"
+    done = {
+        "conditions": [
+            {"type": t, "status": "True"} for t in ("Synced", "Ready", "WriteSucceeded", "ScheduleSucceeded")
+        ]
+    }
+    after = build.applied(req, rsp, status=done)
+    objects = [*WORLD, *written(after)]
+    final = run(answered(after, objects))
+    assert build.conditions(final)["Delivered"] == ("True", "Delivered")
+    assert not set(before.observed.resources) & set(final.desired.resources), "and goes once the new has delivered"
+
+
+def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
+    """The WorkPlacements that Kratix would make of the Works in a request."""
+    made = []
+    for key, resource in req.observed.resources.items():
+        body = structs.plain(resource.resource, key)
+        for group in body["spec"].get("workloadGroups", []) if "spec" in body else []:
+            labels = {"kratix.io/work": body["metadata"]["name"], "kratix.io/workload-group-id": group["id"]}
+            conditions = [{"type": t, "status": "True"} for t in ("ScheduleSucceeded", "WriteSucceeded")]
+            made.append(
+                {
+                    "apiVersion": "platform.kratix.io/v1alpha1",
+                    "kind": "WorkPlacement",
+                    "metadata": {"name": "w", "namespace": build.TEAM, "labels": labels},
+                    "spec": {"targetDestinationName": "worker-1", "generation": 1},
+                    "status": {"conditions": conditions},
+                }
+            )
+    return made
+
+
+@pytest.mark.parametrize("new", ["WorkPlacement", "Object"])
+def test_rule_1_another_way_of_delivery_without_a_destination_drops_nothing(new: str) -> None:
+    before = delivered("Work")
+    before.input.Clear()
+    structs.fill(before.input, given(new))
+    rsp = run(answered(before, without("Destination")))
+    assert build.conditions(rsp)["Scheduled"] == ("False", "NoMatchingDestination")
+    assert specs(rsp.desired.resources) == specs(before.observed.resources)
+
+
+def test_rule_1_a_directory_without_a_destination_keeps_where_its_documents_were() -> None:
+    before = delivered("WorkPlacement")
+    documents = [build.config_map("claim", directory="app")]
+    selectors = {"selectors": [{"directory": "app", "matchLabels": {"zone": "moon"}}]}
+    structs.fill(before.input, {"documents": documents, "schedule": selectors})
+    rsp = run(answered(before, WORLD))
+    assert build.conditions(rsp)["Scheduled"] == ("False", "NoMatchingDestination")
+    assert specs(rsp.desired.resources) == specs(before.observed.resources)
+
+
+@pytest.mark.parametrize("new", ["WorkPlacement", "Object"])
+def test_rule_1_what_was_composed_itself_freezes_while_there_is_no_destination(new: str) -> None:
+    before = delivered("Composed")
+    before.input.Clear()
+    structs.fill(before.input, given(new))
+    rsp = run(answered(before, without("Destination")))
+    assert "deliver.as: cannot change from Composed while no Destination takes the documents" in build.fatal(rsp)
