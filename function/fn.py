@@ -122,7 +122,7 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
     assert outcome.schedule is not None  # noqa: S101 - the stage before made it
-    return replace(outcome, delivery=deliver.compose(seen, outcome.documents, outcome.schedule))
+    return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
 
 
 _Stage = Callable[[Seen, cel.Scope, Outcome], Outcome]

@@ -1,0 +1,192 @@
+"""What to compose: documents and placements to Works, WorkPlacements, Objects, or the documents themselves.
+
+All that Kratix or Crossplane would choke on is refused here, before anything is emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from function.api import files, names, object, work
+from function.api.destination import Destination
+from function.api.errors import InvalidError
+from function.model import Document, Group, JsonObject, Observed, Schedule, Seen, lookup, texts
+
+MAX_WORK = 1024 * 1024  # etcd takes no object over 1.5 MiB
+
+_Keyed = tuple[str, JsonObject]
+
+
+def resources(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> tuple[_Keyed, ...]:
+    """Composed resources by key, as `deliver.as` asks for.
+
+    Raises:
+        InvalidError: Something that may not be emitted, with the path of the field.
+    """
+    composers: dict[str, Callable[[Seen, Sequence[Document], Schedule], Iterator[_Keyed]]] = {
+        "Work": _work,
+        "WorkPlacement": _placements,
+        "Object": _objects,
+        "Composed": _composed,
+    }
+    found = tuple(composers[seen.input.deliver.as_](seen, documents, schedule))
+    taken: set[str] = set()
+    for key, _ in found:
+        if key in taken:
+            raise InvalidError("documents", f"two of them are composed as {key}; give one another name")
+        taken.add(key)
+    return found
+
+
+def _work(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Keyed]:
+    if not schedule.groups:
+        return
+    groups = [
+        {
+            "destinationSelectors": [
+                {"matchLabels": dict(s.match_labels), "source": s.source} for s in group.selectors
+            ],
+            "directory": group.directory,
+            "id": group.id,
+            "workloads": _workloads(group),
+        }
+        for group in schedule.groups
+    ]
+    _check_ids(schedule.groups)
+    _check_size(workload for group in groups for workload in group["workloads"])
+    given, xr = seen.input, seen.request
+    metadata = _work_metadata(seen, work.name(xr.kind, xr.name, given.promise_name, xr.identity))
+    manifest = work.work(metadata, given.promise_name, _resource_name(seen), groups)
+    yield f"{given.promise_name}/work", manifest
+
+
+def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Keyed]:
+    given, xr = seen.input, seen.request
+    work_name = work.name(xr.kind, xr.name, given.promise_name, xr.identity)
+    _check_ids(schedule.groups)
+    for group in schedule.groups:
+        targets = [placement.destination for placement in schedule.placements if placement.group_id == group.id]
+        workloads = _workloads(group) if targets else []
+        _check_size(workloads)
+        for target in targets:
+            metadata = _work_metadata(seen, work.placement_name(work_name, target, group.id))
+            # The labels Kratix's scheduler would set: its writers find a Destination's placements by them.
+            metadata["labels"] |= {
+                names.KRATIX_WORK_LABEL: work_name,
+                names.KRATIX_GROUP_ID_LABEL: group.id,
+                names.KRATIX_TARGET_LABEL: target,
+                names.DESTINATION_LABEL: target,
+                names.DIRECTORY_ID_LABEL: group.id,
+            }
+            manifest = work.placement(metadata, given.promise_name, _resource_name(seen), group.id, target, workloads)
+            yield f"{given.promise_name}/{group.id[: work.SHORT_ID]}/{target}", manifest
+
+
+def _work_metadata(seen: Seen, name: str) -> dict[str, Any]:
+    given, xr = seen.input, seen.request
+    label = work.pipeline_label(xr.kind, (*xr.identity, given.deliver.as_))
+    labels = _own_labels(seen) | {names.KRATIX_PIPELINE_LABEL: label}
+    return {"name": name, "namespace": xr.namespace or given.deliver.namespace, "labels": labels}
+
+
+def _resource_name(seen: Seen) -> str:
+    """Kratix puts a Work with a resource name on one Destination and one without on all (work_types.go)."""
+    return seen.request.name if seen.input.schedule.placement == "One" else ""
+
+
+def _workloads(group: Group) -> list[dict[str, str]]:
+    return [files.workload(document.filepath, document.manifest) for document in group.documents]
+
+
+def _check_ids(groups: Sequence[Group]) -> None:
+    taken: dict[str, Group] = {}
+    for group in groups:
+        other = taken.setdefault(group.id[: work.SHORT_ID], group)
+        if other is not group:
+            raise InvalidError(
+                "schedule.selectors",
+                f"directories {other.directory} and {group.directory} have ids that begin alike "
+                f"({group.id[: work.SHORT_ID]}), so Kratix would write both to one folder; rename one",
+            )
+
+
+def _check_size(workloads: Any) -> None:
+    size = sum(len(workload["content"]) for workload in workloads)
+    if size > MAX_WORK:
+        raise InvalidError(
+            "documents", f"are {size / 1024:.0f} KiB when packed; one Work may hold {MAX_WORK // 1024} KiB"
+        )
+
+
+def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Keyed]:
+    given, xr = seen.input, seen.request
+    wanted = given.deliver.object
+    api_version = wanted.api_version or (object.NAMESPACED if xr.namespace else object.LEGACY)
+    if xr.namespace and api_version == object.LEGACY:
+        raise InvalidError(
+            "deliver.object.apiVersion",
+            f"{api_version} is cluster-scoped, and a namespaced XR composes only namespaced objects",
+        )
+    inventory = {destination.name: destination for destination in seen.destinations}
+    for group in schedule.groups:
+        for placement in schedule.placements:
+            if placement.group_id != group.id:
+                continue
+            target = placement.destination
+            config = _provider_config(inventory.get(target), target, seen, api_version)
+            for document in group.documents:
+                key = f"{given.promise_name}/{target}/{document.name}"
+                metadata: dict[str, Any] = {
+                    "name": names.bounded(f"{xr.name}-{document.name}-{target}", key, *xr.identity),
+                    "labels": _own_labels(seen) | {names.DESTINATION_LABEL: target, names.DIRECTORY_ID_LABEL: group.id},
+                    "annotations": {
+                        names.DOCUMENT_ANNOTATION: document.name,
+                        names.PROVIDER_CONFIG_ANNOTATION: config["name"],
+                    },
+                }
+                if api_version == object.NAMESPACED:
+                    metadata["namespace"] = xr.namespace or given.deliver.namespace
+                yield key, object.object_(api_version, metadata, document.manifest, config, wanted.readiness)
+
+
+def _provider_config(destination: Destination | None, target: str, seen: Seen, api_version: str) -> dict[str, str]:
+    if destination is not None:
+        name = destination.provider_config
+    else:
+        # The Destination is gone but its documents stay (Kratix's Keep): so does the way to reach them.
+        kept = (
+            _texts(o, "annotations")
+            for o in seen.observed.values()
+            if _texts(o, "labels").get(names.DESTINATION_LABEL) == target
+        )
+        name = next(
+            (a[names.PROVIDER_CONFIG_ANNOTATION] for a in kept if names.PROVIDER_CONFIG_ANNOTATION in a), target
+        )
+    if api_version == object.LEGACY:
+        return {"name": name}
+    return {"kind": seen.input.deliver.object.provider_config_kind, "name": name}
+
+
+def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterator[_Keyed]:
+    for document in documents:
+        adopted = document.name in seen.adopted
+        metadata = document.manifest["metadata"]
+        namespace = metadata.get("namespace")
+        if seen.request.namespace and namespace not in (None, seen.request.namespace):
+            raise InvalidError(
+                f"{document.path}.manifest.metadata.namespace",
+                f"is {namespace}, but a namespaced XR composes only in its own namespace, {seen.request.namespace}",
+            )
+        labels = {**metadata.get("labels", {}), **_own_labels(seen)}
+        manifest = {**document.manifest, "metadata": {**metadata, "labels": labels}}
+        key = document.name if adopted else f"{seen.input.promise_name}/{document.name}"
+        yield key, manifest
+
+
+def _own_labels(seen: Seen) -> dict[str, str]:
+    return {names.PROMISE_LABEL: seen.input.promise_name, names.DELIVER_LABEL: seen.input.deliver.as_}
+
+
+def _texts(observed: Observed, field: str) -> Mapping[str, str]:
+    return texts(lookup(observed.manifest, "metadata", field))
