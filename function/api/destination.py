@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FILEPATH_NESTED = "nestedByMetadata"
-
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -18,8 +16,6 @@ class Destination:
         strict_match_labels: `spec.strictMatchLabels`: a labelled Destination takes no workload without a selector.
         deleting: Whether it is being deleted; Kratix schedules nothing new to such a one.
         provider_config: The provider-kubernetes ProviderConfig that reaches it.
-        path: `spec.path`, its folder in the state store; the Destination's name where not set.
-        filepath_mode: `spec.filepath.mode`: nestedByMetadata, aggregatedYAML or none.
     """
 
     name: str
@@ -27,5 +23,3 @@ class Destination:
     strict_match_labels: bool = False
     deleting: bool = False
     provider_config: str = ""
-    path: str = ""
-    filepath_mode: str = FILEPATH_NESTED

@@ -26,7 +26,6 @@ DIRECTORY_ID_LABEL: Final = f"{GROUP}/directory-id"
 # On what a step holds for a Promise that is not its own, until the step of that Promise takes it over.
 HELD_ANNOTATION: Final = f"{GROUP}/held-for"
 DOCUMENT_ANNOTATION: Final = f"{GROUP}/document"
-DIRECTORY_ANNOTATION: Final = f"{GROUP}/directory"
 # On a Destination: the provider-kubernetes ProviderConfig that reaches its cluster. Its own name where not set.
 PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
 # On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
