@@ -63,11 +63,11 @@ def at(struct: struct_pb2.Struct | None, *path: str) -> Any:
     """One value inside a Struct: a Struct, a string, a bool, a number, a list, or None where the path ends early."""
     node: Any = struct
     for key in path:
-        if not isinstance(node, struct_pb2.Struct) or key not in node.fields:
+        value = node.fields.get(key) if isinstance(node, struct_pb2.Struct) else None
+        kind = value.WhichOneof("kind") if value is not None else None
+        if kind is None or kind == "null_value":
             return None
-        value = node.fields[key]
-        kind = value.WhichOneof("kind")
-        node = None if kind in (None, "null_value") else getattr(value, kind)
+        node = getattr(value, kind)
     return node
 
 

@@ -233,9 +233,9 @@ def test_any_request_is_answered_and_nothing_is_lost() -> None:
             req = _request(values)
         except (UnicodeEncodeError, ValueError):
             return  # not a protobuf message: no client can send it
-        start = time.perf_counter()
+        start = time.thread_time()  # what it takes, whoever else has the machine's processors meanwhile
         rsp = run(req)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.thread_time() - start)
         fatals += bool(build.fatal(rsp))
         _check(req, rsp)
 
@@ -245,6 +245,7 @@ def test_any_request_is_answered_and_nothing_is_lost() -> None:
     assert len(spent) > REQUESTS * 0.9, "most mutations must still be requests"
     assert 0.05 < fatals / len(spent) < 0.95, "the mutations must reach past the input's validation"
     p99 = spent[int(len(spent) * 0.99)]
+    print(f"{len(spent)} requests, p50 {spent[len(spent) // 2] * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")  # noqa: T201 - with -s
     assert p99 < P99, f"p99 is {p99 * 1000:.1f} ms"
 
 
