@@ -178,7 +178,7 @@ def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterato
                 f"{document.path}.manifest.metadata.namespace",
                 f"is {namespace}, but a namespaced XR composes only in its own namespace, {seen.request.namespace}",
             )
-        labels = {**metadata.get("labels", {}), **_own_labels(seen)}
+        labels = {**(metadata.get("labels") or {}), **_own_labels(seen)}
         manifest = {**document.manifest, "metadata": {**metadata, "labels": labels}}
         key = document.name if adopted else f"{seen.input.promise_name}/{document.name}"
         yield key, manifest

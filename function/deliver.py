@@ -103,13 +103,14 @@ def _is_ours(key: str) -> bool:
 def _problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str:
     """Why a composed resource has not arrived; empty where it has."""
     body = observed.manifest if observed else None
-    mode = manifest["metadata"]["labels"].get(names.DELIVER_LABEL)
+    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
+    spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
     if mode == "Work":
-        return readiness.of_work(body, manifest["spec"], seen.work_placements)
+        return readiness.of_work(body, spec, seen.work_placements)
     if mode == "WorkPlacement":
-        return readiness.of_placement(body, manifest["spec"])
+        return readiness.of_placement(body, spec)
     if mode == "Object":
-        return readiness.of_object(body, manifest["spec"])
+        return readiness.of_object(body, spec)
     return readiness.of_composed(body)
 
 

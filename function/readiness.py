@@ -26,9 +26,10 @@ def of_work(observed: JsonObject | None, spec: JsonObject, placements: Sequence[
     if observed is None or lookup(observed, "spec", "workloadGroups") != spec.get("workloadGroups"):
         return NOT_APPLIED
     generation = lookup(observed, "metadata", "generation")
-    for group in spec["workloadGroups"]:
-        own = [placement for placement in placements if placement.group_id == group["id"]]
-        files = "the files" if group["directory"] == work.ROOT else f"the files in {group['directory']}"
+    for group in objects(spec.get("workloadGroups")):
+        own = [placement for placement in placements if placement.group_id == group.get("id")]
+        directory = group.get("directory", work.ROOT)
+        files = "the files" if directory == work.ROOT else f"the files in {directory}"
         if not own:
             return f"{files} wait for Kratix to choose a Destination"
         for placement in own:

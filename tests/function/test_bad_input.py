@@ -408,3 +408,26 @@ def test_a_context_name_that_comes_out_empty_does_not_ask_for_every_object() -> 
     source = {"name": "budget", "apiVersion": "v1", "kind": "ConfigMap", "matchName": "${request.spec.team}"}
     rsp = run(build.request(build.xr(spec={"team": ""}), build.promise_input(context=[source])))
     assert build.fatal(rsp) == "context[0].matchName: must give a Kubernetes name, not ''"
+
+
+def test_labels_that_are_null_are_none() -> None:
+    wanted = build.promise_input(
+        documents=[document(manifest=manifest(metadata={"name": "a", "labels": None, "annotations": None}))],
+        deliver={"as": "Composed"},
+    )
+    rsp = run(build.resolved(build.request(given=wanted)))
+    assert not build.fatal(rsp)
+    assert len(rsp.desired.resources) == 1
+
+
+@pytest.mark.parametrize("mode", ["Work", "WorkPlacement", "Object"])
+def test_an_observed_object_that_lost_its_spec_is_held_all_the_same(mode: str) -> None:
+    wanted = build.promise_input(deliver={"as": mode})
+    first = build.resolved(build.request(given=wanted), [build.destination("worker-1")])
+    after = build.applied(first, run(first))
+    for resource in after.observed.resources.values():
+        del resource.resource.fields["spec"]
+    after.required_resources.clear()
+    rsp = run(after)
+    assert not build.fatal(rsp)
+    assert set(rsp.desired.resources) == set(after.observed.resources)
