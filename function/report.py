@@ -8,6 +8,7 @@ again becomes Unknown (composite/reconciler.go), so all four are always sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
@@ -15,6 +16,7 @@ from google.protobuf import duration_pb2, struct_pb2
 
 from function import structs
 from function.api import names, work
+from function.api.errors import shorten
 from function.api.input import seconds
 from function.model import Condition, Delivery, Hold, Outcome, Placement, Requirement, Schedule, Seen, lookup, objects
 
@@ -22,6 +24,9 @@ BROKEN = "function-kratix failed on this request: this is a defect of function-k
 _POLL_HELD = 60
 _POLL_DELIVERING = 15
 _LISTED = 100
+# What an observed object says can be in a message, and is as long as somebody made it.
+_SENTENCE = 1024
+_FATAL = 512
 _QUIET = ("NoChecks", "Passed", "Audited", "NoPipelines", "NotUsed", "NotNeeded", "NothingToDeliver", "NotReached")
 _STATUS = {
     "True": fnv1.STATUS_CONDITION_TRUE,
@@ -32,7 +37,7 @@ _STATUS = {
 
 def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1.RunFunctionResponse:
     """What Crossplane is told of an outcome."""
-    conditions = tuple(_conditions(seen, outcome))
+    conditions = tuple(replace(c, message=shorten(c.message, _SENTENCE)) for c in _conditions(seen, outcome))
     if outcome.fatal:
         return _fatal(req, outcome.fatal, conditions, seen.requirements)
     ready = _ready(seen, outcome)
@@ -51,7 +56,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
 
 def invalid(req: fnv1.RunFunctionRequest, message: str) -> fnv1.RunFunctionResponse:
     """A request that no later call can mend: nothing changes, and the message says what to mend."""
-    conditions = _kept_conditions(req, Condition(names.DELIVERED, "False", "InvalidInput", message))
+    conditions = _kept_conditions(req, Condition(names.DELIVERED, "False", "InvalidInput", shorten(message, _FATAL)))
     return _fatal(req, message, conditions, ())
 
 
@@ -88,7 +93,7 @@ def _fatal(
     rsp = _base(req, _POLL_HELD, requirements)
     for condition in conditions:
         _add_condition(rsp, condition)
-    rsp.results.append(fnv1.Result(severity=fnv1.SEVERITY_FATAL, message=message))
+    rsp.results.append(fnv1.Result(severity=fnv1.SEVERITY_FATAL, message=shorten(message, _FATAL)))
     return rsp
 
 
@@ -101,7 +106,7 @@ def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition) -> tuple[Cond
         status = names.condition_status(fields.get("status"))
         if fields.get("type") in names.CONDITIONS and status is not None:
             kept[fields["type"]] = Condition(
-                fields["type"], status, fields.get("reason") or "Unknown", fields.get("message", "")
+                fields["type"], status, fields.get("reason", ""), shorten(fields.get("message", ""), _SENTENCE)
             )
     kept[new.type] = new
     not_reached = (
@@ -285,7 +290,7 @@ def _add_condition(rsp: fnv1.RunFunctionResponse, condition: Condition) -> None:
         fnv1.Condition(
             type=condition.type,
             status=_STATUS[condition.status],
-            reason=condition.reason,
+            reason=condition.reason or "Unknown",
             message=condition.message,
             target=fnv1.TARGET_COMPOSITE_AND_CLAIM,
         )
