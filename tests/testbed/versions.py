@@ -1,7 +1,8 @@
 """The versions of every real program that the tests run.
 
-Each is built from its published Go module. `go/<name>/go.mod` and `go.sum` pin it with all it needs; after a change
-here, `make pin` makes them anew.
+Each is built from its published Go module. `go/<module>/go.mod` and `go.sum` pin it with all it needs; after a change
+here, `make pin` makes them anew. What comes from the distribution's packages instead (containerd, runc, buildah) is in
+`node.py`.
 """
 
 from __future__ import annotations
@@ -10,40 +11,105 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """A Go module that programs are built from.
+
+    Attributes:
+        name: Its folder under `go/`.
+        path: Its import path.
+        stamps: The Go variables that its version is linked into.
+        staging: The version of the modules that its own go.mod requires as `v0.0.0`; Kubernetes has such, and a module
+            that requires Kubernetes has to replace each of them.
+        files: The folders of the module that the testbed reads: CRDs, charts, roles.
+    """
+
+    name: str
+    path: str
+    version: str
+    stamps: tuple[str, ...] = ()
+    staging: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A program that is found or built.
 
     Attributes:
-        name: Its folder under `go/` and in the cache.
+        name: Its name in the cache.
         variable: The environment variable that names a binary to use instead.
-        module: Its Go module.
-        package: The package with its `main`, below the module.
-        stamp: The Go variable that its version is linked into; empty where it needs none.
+        package: The package with its `main`, below the module; empty where it is the module's root.
     """
 
     name: str
     variable: str
-    module: str
-    version: str
-    package: str
-    stamp: str = ""
+    module: Module
+    package: str = ""
+
+    @property
+    def version(self) -> str:
+        """Its module's version."""
+        return self.module.version
+
+    @property
+    def main(self) -> str:
+        """The import path of its `main`."""
+        return f"{self.module.path}/{self.package}".rstrip("/")
 
 
-CROSSPLANE_CORE = Tool(
+_CORE = Module(
     name="crossplane-core",
-    variable="CROSSPLANE_CORE",
-    module="github.com/crossplane/crossplane/v2",
+    path="github.com/crossplane/crossplane/v2",
     version="v2.3.4",
-    package="cmd/crossplane",
     # Unstamped it has no version, and every package's spec.crossplane.version constraint fails.
-    stamp="github.com/crossplane/crossplane-runtime/v2/pkg/version.version",
+    stamps=("github.com/crossplane/crossplane-runtime/v2/pkg/version.version",),
+    files=("cluster/crds", "cluster/charts/crossplane"),
 )
-CROSSPLANE_CLI = Tool(
-    name="crossplane-cli",
-    variable="CROSSPLANE_CLI",
-    module="github.com/crossplane/cli/v2",
-    version="v2.5.0",
-    package="cmd/crossplane",
+_CLI = Module(name="crossplane-cli", path="github.com/crossplane/cli/v2", version="v2.5.0")
+_KUBERNETES = Module(
+    name="kubernetes",
+    path="k8s.io/kubernetes",
+    version="v1.35.4",
+    # Unstamped, a kubelet says that it is v0.0.0-master.
+    stamps=("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"),
+    staging="v0.35.4",
+)
+_ETCD = Module(name="etcd", path="go.etcd.io/etcd/server/v3", version="v3.6.12")
+# Renders Crossplane's chart, so that core has here the roles that it has at its users'.
+_HELM = Module(name="helm", path="helm.sh/helm/v3", version="v3.19.2")
+_CRANE = Module(name="crane", path="github.com/google/go-containerregistry", version="v0.22.1")
+# The newest that is published as a Go module, of July 2024; a newer one is used by way of the variables.
+_KRATIX = Module(name="kratix", path="github.com/syntasso/kratix", version="v0.125.0", files=("config",))
+
+# The newest whose requirements the Go proxy has; those of 1.3 and 1.4 it refuses.
+_PROVIDER_KUBERNETES = Module(
+    name="provider-kubernetes",
+    path="github.com/crossplane-contrib/provider-kubernetes",
+    version="v1.2.1",
+    files=("package",),
 )
 
-TOOLS = (CROSSPLANE_CORE, CROSSPLANE_CLI)
+CROSSPLANE_CORE = Tool("crossplane-core", "CROSSPLANE_CORE", _CORE, "cmd/crossplane")
+CROSSPLANE_CLI = Tool("crossplane-cli", "CROSSPLANE_CLI", _CLI, "cmd/crossplane")
+ETCD = Tool("etcd", "ETCD", _ETCD)
+KUBE_APISERVER = Tool("kube-apiserver", "KUBE_APISERVER", _KUBERNETES, "cmd/kube-apiserver")
+KUBE_CONTROLLER_MANAGER = Tool(
+    "kube-controller-manager", "KUBE_CONTROLLER_MANAGER", _KUBERNETES, "cmd/kube-controller-manager"
+)
+KUBE_SCHEDULER = Tool("kube-scheduler", "KUBE_SCHEDULER", _KUBERNETES, "cmd/kube-scheduler")
+KUBELET = Tool("kubelet", "KUBELET", _KUBERNETES, "cmd/kubelet")
+KUBECTL = Tool("kubectl", "KUBECTL", _KUBERNETES, "cmd/kubectl")
+HELM = Tool("helm", "HELM", _HELM, "cmd/helm")
+CRANE = Tool("crane", "CRANE", _CRANE, "cmd/crane")
+KRATIX_MANAGER = Tool("kratix-manager", "KRATIX_MANAGER", _KRATIX)
+KRATIX_ADAPTER = Tool("kratix-adapter", "KRATIX_ADAPTER", _KRATIX, "work-creator/pipeline/cmd")
+PROVIDER_KUBERNETES = Tool("provider-kubernetes", "PROVIDER_KUBERNETES", _PROVIDER_KUBERNETES, "cmd/provider")
+
+# What `make test` needs: `crossplane render` with the real core as its engine.
+RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI)
+# The whole testbed; Kubernetes first, as it takes longest.
+TESTBED = (
+    *(KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBELET, KUBECTL),
+    *(ETCD, CRANE, HELM, CROSSPLANE_CORE, CROSSPLANE_CLI),
+    *(KRATIX_MANAGER, KRATIX_ADAPTER, PROVIDER_KUBERNETES),
+)

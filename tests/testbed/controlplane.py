@@ -1,0 +1,206 @@
+"""etcd, kube-apiserver and kube-controller-manager: a cluster's control plane, on loopback only."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from testbed import certificates, tools
+from testbed.cluster import Cluster
+from testbed.run import Run
+from testbed.versions import ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER
+
+_READY = 60.0
+_HOSTS = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+_FORWARD = Path(__file__).with_name("forward.py")
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """One of the control planes of a run.
+
+    Attributes:
+        name: What its files and processes are called after.
+        index: Which of the run's it is, from 0: its ports follow from it.
+    """
+
+    run: Run
+    name: str
+    index: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Its certificates, kubeconfigs and data."""
+        return self.run.folder / self.name
+
+    def port(self, base: int) -> int:
+        """A port of this control plane, inside the run's network namespace."""
+        return base + self.index
+
+    @property
+    def kubeconfig(self) -> Path:
+        """An administrator's, for use outside the network namespace."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def inner_kubeconfig(self) -> Path:
+        """An administrator's, for the processes inside the network namespace."""
+        return self.folder / "kubeconfig-inside"
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """It, as a client sees it."""
+        return Cluster(self.kubeconfig)
+
+    def up(self, *, controllers: bool) -> None:
+        """Start it, and wait until it is ready.
+
+        Raises:
+            cache.UnavailableError: A program cannot be found, built or started.
+        """
+        self.folder.mkdir()
+        self._write_secrets()
+        self._forward()
+        self.start_etcd()
+        self.start_apiserver()
+        self.until_ready()
+        if controllers:
+            self.start_controllers()
+
+    def start_etcd(self) -> None:
+        """Start etcd on the data that is there."""
+        client, peer = (f"http://127.0.0.1:{self.port(base)}" for base in (2379, 2479))
+        self.run.start(
+            self._process("etcd"),
+            [
+                tools.find(ETCD),
+                f"--name={self.name}",
+                f"--data-dir={self.folder / 'etcd'}",
+                f"--listen-client-urls={client}",
+                f"--advertise-client-urls={client}",
+                f"--listen-peer-urls={peer}",
+                f"--initial-advertise-peer-urls={peer}",
+                f"--initial-cluster={self.name}={peer}",
+                "--unsafe-no-fsync",  # nothing here outlives the machine
+                "--log-level=warn",
+            ],
+        )
+
+    def start_apiserver(self) -> None:
+        """Start kube-apiserver."""
+        self.run.start(
+            self._process("kube-apiserver"),
+            [
+                tools.find(KUBE_APISERVER),
+                "--bind-address=127.0.0.1",
+                "--advertise-address=127.0.0.1",
+                f"--secure-port={self.port(6443)}",
+                "--endpoint-reconciler-type=none",  # refuses a loopback address
+                f"--etcd-servers=http://127.0.0.1:{self.port(2379)}",
+                "--service-cluster-ip-range=10.96.0.0/16",
+                "--authorization-mode=Node,RBAC",
+                "--allow-privileged=true",
+                f"--token-auth-file={self.folder / 'tokens.csv'}",
+                f"--client-ca-file={self.folder / 'ca.crt'}",
+                f"--tls-cert-file={self.folder / 'apiserver.crt'}",
+                f"--tls-private-key-file={self.folder / 'apiserver.key'}",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                f"--service-account-key-file={self.folder / 'service-accounts.key'}",
+                f"--service-account-signing-key-file={self.folder / 'service-accounts.key'}",
+            ],
+        )
+
+    def until_ready(self) -> None:
+        """Wait until the API server answers that it is ready."""
+        self.run.until(
+            f"the API server of {self.name} is ready",
+            lambda: self.cluster.ready(),
+            process=self._process("kube-apiserver"),
+            timeout=_READY,
+        )
+
+    def start_controllers(self) -> None:
+        """Start kube-controller-manager: default ServiceAccounts, garbage collection, Jobs, aggregated roles."""
+        self.run.start(
+            self._process("kube-controller-manager"),
+            [
+                tools.find(KUBE_CONTROLLER_MANAGER),
+                f"--kubeconfig={self.inner_kubeconfig}",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={self.port(10257)}",
+                "--leader-elect=false",
+                "--use-service-account-credentials=true",
+                f"--service-account-private-key-file={self.folder / 'service-accounts.key'}",
+                f"--root-ca-file={self.folder / 'ca.crt'}",
+            ],
+        )
+
+    def restart_apiserver(self) -> None:
+        """Kill the API server as a crash would, and start it again."""
+        self.run.kill(self._process("kube-apiserver"))
+        self.start_apiserver()
+        self.until_ready()
+
+    def kubeconfig_of(self, name: str, token: str) -> Path:
+        """A kubeconfig with a token, for a process inside the network namespace."""
+        path = self.folder / f"kubeconfig-{name}"
+        self._write_kubeconfig(path, token, self.port(6443))
+        return path
+
+    def _process(self, program: str) -> str:
+        return f"{self.name}-{program}"
+
+    def _forward(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            descriptor = listening.fileno()
+            self.run.start_with(
+                self._process("forward"), [sys.executable, _FORWARD, str(descriptor), str(self.port(6443))], fds=[descriptor]
+            )
+        self._write_kubeconfig(self.kubeconfig, self._admin_token(), port)
+
+    def _write_secrets(self) -> None:
+        authority = certificates.authority(f"testbed {self.name}")
+        server = certificates.issue(authority, "kube-apiserver", _HOSTS)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        service_accounts = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        token = secrets.token_hex(16)
+        files = {
+            "ca.crt": authority.certificate,
+            "ca.key": authority.key,
+            "apiserver.crt": server.certificate,
+            "apiserver.key": server.key,
+            "service-accounts.key": service_accounts,
+            "tokens.csv": f"{token},admin,admin,system:masters\n".encode(),
+        }
+        for name, content in files.items():
+            path = self.folder / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+        self._write_kubeconfig(self.inner_kubeconfig, token, self.port(6443))
+
+    def _admin_token(self) -> str:
+        return (self.folder / "tokens.csv").read_text(encoding="utf-8").partition(",")[0]
+
+    def _write_kubeconfig(self, path: Path, token: str, port: int) -> None:
+        path.touch(mode=0o600)
+        cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(self.folder / "ca.crt")}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": self.name, "cluster": cluster}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": "user"}}],
+            "current-context": self.name,
+        }
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -1,0 +1,228 @@
+"""Crossplane's core and RBAC manager as local processes, with the roles of the official chart and nothing more."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed import certificates, tools
+from testbed.cache import UnavailableError
+from testbed.cluster import eventually
+from testbed.controlplane import ControlPlane
+from testbed.versions import CRANE, CROSSPLANE_CLI, CROSSPLANE_CORE, HELM
+
+NAMESPACE = "crossplane-system"
+FUNCTION = "function-kratix"
+
+_ROOT = Path(__file__).resolve().parents[2]
+_REGISTRY = "127.0.0.1:15000"  # a registry's host needs a dot in it: not localhost
+_TAG = "v0.0.0-testbed"
+_INIT_TRIES = 5
+_TIMEOUT = 90.0
+# Started by a Deployment or a Job; here they are processes of their own.
+_NOT_APPLIED = {"Deployment", "Service"}
+_CORE, _RBAC, _PROCESS = "crossplane-core", "crossplane-rbac", "function"
+_FUNCTION_PORT = 9543
+_CA, _CLIENT, _SERVER = "crossplane-root-ca", "crossplane-tls-client", "function-kratix-server"
+
+
+@dataclass(frozen=True, slots=True)
+class Crossplane:
+    """Crossplane on a control plane, with this project's function installed as a package.
+
+    The package manager installs it for real; the process that answers is a local one, in the External package runtime:
+    whoever runs it, not the package manager, says in the FunctionRevision's status where it listens.
+    """
+
+    plane: ControlPlane
+
+    def up(self) -> None:
+        """Install Crossplane and the function, and wait until core can call it.
+
+        Raises:
+            UnavailableError: Something cannot be built, found or started.
+        """
+        for manifest in self._chart():
+            if manifest["kind"] not in _NOT_APPLIED:
+                self.plane.cluster.apply(manifest)
+        kubeconfig = self._kubeconfig("crossplane")
+        self._init(kubeconfig)
+        self._dump(_CLIENT, self._folder("client-certificates"))
+        self.start_core()
+        self._start_rbac()
+        self._install_function()
+
+    def start_core(self) -> None:
+        """Start core."""
+        folder = self.plane.folder
+        self.plane.run.start(
+            self._process(_CORE),
+            [tools.find(CROSSPLANE_CORE), "core", "start"],
+            env={
+                "KUBECONFIG": str(folder / "kubeconfig-crossplane"),
+                "POD_NAMESPACE": NAMESPACE,
+                "POD_SERVICE_ACCOUNT": "crossplane",
+                "ENABLE_WEBHOOKS": "false",
+                "TLS_CLIENT_SECRET_NAME": _CLIENT,
+                "TLS_CLIENT_CERTS_DIR": str(folder / "client-certificates"),
+                "XPKG_CACHE_DIR": str(self._folder("xpkg")),
+                "XFN_CACHE_DIR": str(self._folder("xfn")),
+                "METRICS_PORT": str(self.plane.port(18080)),
+                "HEALTH_PROBE_PORT": str(self.plane.port(18180)),
+                "PACKAGE_RUNTIME": "Provider=External;Function=External",
+            },
+        )
+
+    def kill_core(self) -> None:
+        """End core as a crash would."""
+        self.plane.run.kill(self._process(_CORE))
+
+    def start_function(self) -> None:
+        """Start the function, with mTLS by core's certificates."""
+        self.plane.run.start(
+            self._process(_PROCESS),
+            [
+                *(sys.executable, "-m", "function.main"),
+                f"--address=127.0.0.1:{self._function_port}",
+                f"--tls-certs-dir={self.plane.folder / 'function-certificates'}",
+            ],
+            env={"PYTHONPATH": str(_ROOT)},
+        )
+
+    def kill_function(self) -> None:
+        """End the function as a crash would."""
+        self.plane.run.kill(self._process(_PROCESS))
+
+    @property
+    def _function_port(self) -> int:
+        return self.plane.port(_FUNCTION_PORT)
+
+    def _chart(self) -> Iterator[dict[str, Any]]:
+        chart = tools.files(CROSSPLANE_CORE.module) / "cluster/charts/crossplane"
+        command = [tools.find(HELM), "template", "crossplane", chart, "--namespace", NAMESPACE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UnavailableError(f"cannot render Crossplane's chart: {done.stderr.strip()}")
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        for document in yaml.safe_load_all(done.stdout):
+            if document:
+                namespaced = document["kind"] in {"ServiceAccount", "Secret", "Service", "Deployment"}
+                if namespaced:
+                    document["metadata"].setdefault("namespace", NAMESPACE)
+                yield document
+
+    def _init(self, kubeconfig: Path) -> None:
+        environment = {
+            "KUBECONFIG": str(kubeconfig),
+            "POD_NAMESPACE": NAMESPACE,
+            "POD_SERVICE_ACCOUNT": "crossplane",
+            "ENABLE_WEBHOOKS": "false",
+            "CRDS_PATH": str(tools.files(CROSSPLANE_CORE.module) / "cluster/crds"),
+            "TLS_CA_SECRET_NAME": _CA,
+            "TLS_CLIENT_SECRET_NAME": _CLIENT,
+        }
+        command = [tools.find(CROSSPLANE_CORE), "core", "init", "--activation=*"]
+        for attempt in range(1, _INIT_TRIES + 1):
+            try:
+                self.plane.run.call(command, env=environment)
+            except UnavailableError:
+                # Right after it made the CRDs the API server does not know all of them: "no matches for kind Lock".
+                if attempt == _INIT_TRIES:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+    def _start_rbac(self) -> None:
+        self.plane.run.start(
+            self._process(_RBAC),
+            [tools.find(CROSSPLANE_CORE), "rbac", "start", "--provider-clusterrole=crossplane:allowed-provider-permissions"],
+            env={
+                "KUBECONFIG": str(self._kubeconfig("rbac-manager")),
+                "METRICS_PORT": str(self.plane.port(18280)),
+                "HEALTH_PROBE_PORT": str(self.plane.port(18380)),
+            },
+        )
+
+    def _install_function(self) -> None:
+        package = self._push_package()
+        self._write_server_certificate()
+        self.start_function()
+        cluster = self.plane.cluster
+        cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
+        function = {
+            "apiVersion": "pkg.crossplane.io/v1",
+            "kind": "Function",
+            "metadata": {"name": FUNCTION},
+            "spec": {"package": package},
+        }
+        cluster.apply(function)
+        self._eventually("the package manager makes a FunctionRevision", lambda: bool(self._revisions()))
+        revision = self._revisions()[0]
+        status = {"endpoint": f"127.0.0.1:{self._function_port}", "tlsServerSecretName": _SERVER}
+        cluster.patch_status({**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status})
+        self._eventually("the Function is installed and healthy", self._function_is_healthy)
+
+    def _eventually(self, what: str, look: Any) -> None:
+        self.plane.run.until(what, look, process=self._process(_CORE), timeout=_TIMEOUT)
+
+    def _revisions(self) -> list[dict[str, Any]]:
+        return self.plane.cluster.list("pkg.crossplane.io/v1", "FunctionRevision")
+
+    def _function_is_healthy(self) -> bool:
+        function = self.plane.cluster.get("pkg.crossplane.io/v1", "Function", FUNCTION) or {}
+        conditions = {item["type"]: item["status"] for item in function.get("status", {}).get("conditions", ())}
+        return conditions.get("Installed") == "True" and conditions.get("Healthy") == "True"
+
+    def _push_package(self) -> str:
+        run, folder = self.plane.run, self.plane.folder
+        registry = self._process("registry")
+        run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
+        file = folder / "function.xpkg"
+        build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*"]
+        run.call([tools.find(CROSSPLANE_CLI), *build])
+        package = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
+        run.call([tools.find(CRANE), "push", file, package])
+        return package
+
+    @property
+    def _registry_port(self) -> int:
+        return self.plane.port(15000)
+
+    def _write_server_certificate(self) -> None:
+        secret = eventually("core made its CA", lambda: self._secret(_CA), timeout=_TIMEOUT)
+        ca = certificates.Pair(secret["tls.crt"], secret["tls.key"])
+        server = certificates.issue(ca, FUNCTION, ["127.0.0.1"])
+        folder = self._folder("function-certificates")
+        for name, content in (("tls.crt", server.certificate), ("tls.key", server.key), ("ca.crt", ca.certificate)):
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_bytes(content)
+
+    def _dump(self, secret: str, folder: Path) -> None:
+        for name, content in self._secret(secret).items():
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_bytes(content)
+
+    def _secret(self, name: str) -> dict[str, bytes]:
+        secret = self.plane.cluster.get("v1", "Secret", name, NAMESPACE) or {}
+        return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+
+    def _kubeconfig(self, service_account: str) -> Path:
+        token = self.plane.cluster.token(NAMESPACE, service_account)
+        return self.plane.kubeconfig_of(service_account, token)
+
+    def _folder(self, name: str) -> Path:
+        path = self.plane.folder / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def _process(self, program: str) -> str:
+        return f"{self.plane.name}-{program}"

@@ -1,0 +1,244 @@
+"""Kratix's manager as a local process, with its webhooks on and a Git state store.
+
+By default it is the newest that is published as a Go module. A newer one: KRATIX_MANAGER names its binary and
+KRATIX_CONFIG the `config` folder of its source, with its CRDs, roles and webhooks.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed import certificates, tools
+from testbed.cache import UnavailableError
+from testbed.controlplane import ControlPlane
+from testbed.versions import KRATIX_MANAGER
+
+NAMESPACE = "kratix-platform-system"
+CONFIG_VARIABLE = "KRATIX_CONFIG"
+STORE = "platform"
+
+_PREFIX = "kratix-platform-"
+_ACCOUNT = f"{_PREFIX}controller-manager"
+_MANAGER, _GIT = "kratix-manager", "git-server"
+_GIT_SERVER = Path(__file__).with_name("gitserver.py")
+_TIMEOUT = 60.0
+# Kratix of 2024 removes the folder above its clone after each write, which is TMPDIR itself. Mounts cannot be removed, and
+# these are seen by nobody else: `ip netns exec` gives each process a mount namespace of its own.
+_KEEP_TMPDIR = """
+certificates=$TMPDIR/k8s-webhook-server
+mount --bind "$TMPDIR" "$TMPDIR"
+mount --bind "$certificates" "$certificates"
+mount -o remount,bind,ro "$certificates"
+exec "$0" "$@"
+"""
+_WEBHOOK_PORT = 9443  # its manager has no flag for it
+
+
+@dataclass(frozen=True, slots=True)
+class Kratix:
+    """Kratix on a control plane, with the GitStateStore `platform`."""
+
+    plane: ControlPlane
+
+    def up(self) -> None:
+        """Install Kratix and wait until it takes Promises.
+
+        Raises:
+            UnavailableError: Something cannot be built, found or started.
+        """
+        cluster = self.plane.cluster
+        config = _config()
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        cluster.apply(*_documents(config / "crd/bases"))
+        self.plane.run.until(
+            "Kratix's CRDs are served",
+            lambda: cluster.serves("platform.kratix.io/v1alpha1", "Work", "Promise", "GitStateStore"),
+            process=f"{self.plane.name}-kube-apiserver",
+            timeout=_TIMEOUT,
+        )
+        cluster.apply(*_roles(config))
+        self._start_git()
+        authority = self._write_certificates()
+        self.start_manager()
+        self._until_webhooks_listen()
+        cluster.apply(*_webhooks(config, authority))
+
+    def start_manager(self) -> None:
+        """Start the manager, as its own ServiceAccount: as an administrator, Promises cannot be deleted."""
+        token = self.plane.cluster.token(NAMESPACE, _ACCOUNT)
+        self.plane.run.start(
+            self._process(_MANAGER),
+            [
+                *("sh", "-c", _KEEP_TMPDIR),
+                tools.find(KRATIX_MANAGER),
+                f"--metrics-bind-address=127.0.0.1:{self.plane.port(18480)}",
+                f"--health-probe-bind-address=127.0.0.1:{self.plane.port(18580)}",
+                f"--pprof-bind-address=127.0.0.1:{self.plane.port(18680)}",
+            ],
+            env={
+                "KUBECONFIG": str(self.plane.kubeconfig_of("kratix", token)),
+                "TMPDIR": str(self._folder("tmp")),  # its webhooks' certificates are looked for below it
+                "KUBERNETES_NAMESPACE": NAMESPACE,
+                "WC_IMG": "kratix-adapter",
+            },
+        )
+
+    def kill_manager(self) -> None:
+        """End the manager as a crash would."""
+        self.plane.run.kill(self._process(_MANAGER))
+
+    def files(self) -> dict[str, str]:
+        """What is in the state store now: each file's text, by its path."""
+        repository = self._folder("git") / f"{STORE}.git"
+        tree = ["ls-tree", "-r", "-z", "--name-only", "main"]
+        paths = [path for path in _git(repository, *tree).split("\0") if path]
+        return {path: _plain(_git(repository, "show", f"main:{path}")) for path in paths}
+
+    def commits(self) -> int:
+        """How many commits the state store has."""
+        return int(_git(self._folder("git") / f"{STORE}.git", "rev-list", "--count", "main"))
+
+    def _start_git(self) -> None:
+        repository = self._folder("git") / f"{STORE}.git"
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repository], check=True)
+        # The branch has to be there before Kratix writes to it.
+        tree = _git(repository, "hash-object", "-t", "tree", "-w", "/dev/null").strip()
+        author = ["-c", "user.name=testbed", "-c", "user.email=testbed@example.org"]
+        commit = _git(repository, *author, "commit-tree", tree, "-m", "Begin").strip()
+        _git(repository, "update-ref", "refs/heads/main", commit)
+        server = certificates.issue(certificates.authority("git"), "git", ["127.0.0.1"])
+        folder = self._folder("git-certificates")
+        _write(folder, server)
+        password, port = secrets.token_hex(16), self.plane.port(8443)
+        self.plane.run.start(
+            self._process(_GIT),
+            [
+                *(sys.executable, _GIT_SERVER, repository.parent, str(port)),
+                *(folder / "tls.crt", folder / "tls.key"),
+            ],
+            env={"GIT_CREDENTIALS": f"kratix:{password}"},
+        )
+        self.plane.cluster.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "git", "namespace": NAMESPACE},
+                "stringData": {"username": "kratix", "password": password},
+            },
+            {
+                "apiVersion": "platform.kratix.io/v1alpha1",
+                "kind": "GitStateStore",
+                "metadata": {"name": STORE},
+                "spec": {
+                    "url": f"https://127.0.0.1:{port}/{STORE}.git",
+                    "branch": "main",
+                    "authMethod": "basicAuth",
+                    "secretRef": {"name": "git", "namespace": NAMESPACE},
+                },
+            },
+        )
+
+    def _write_certificates(self) -> bytes:
+        authority = certificates.authority("kratix webhooks")
+        folder = self._folder("tmp") / "k8s-webhook-server/serving-certs"
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, certificates.issue(authority, "webhooks", ["127.0.0.1"]))
+        return authority.certificate
+
+    def _until_webhooks_listen(self) -> None:
+        probe = [sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {_WEBHOOK_PORT}), 1)"]
+
+        def listens() -> bool:
+            try:
+                self.plane.run.call(probe)
+            except UnavailableError:
+                return False
+            return True
+
+        self.plane.run.until(
+            "Kratix's webhooks listen", listens, process=self._process(_MANAGER), timeout=_TIMEOUT
+        )
+
+    def _folder(self, name: str) -> Path:
+        path = self.plane.folder / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def _process(self, program: str) -> str:
+        return f"{self.plane.name}-{program}"
+
+
+def _config() -> Path:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named, "crd/bases").is_dir():
+        raise UnavailableError(f"cannot install Kratix: {CONFIG_VARIABLE} is {named}, which has no crd/bases in it")
+    return Path(named) if named else tools.files(KRATIX_MANAGER.module) / "config"
+
+
+def _roles(config: Path) -> Iterator[dict[str, Any]]:
+    """The manager's ServiceAccount and roles, in the namespace and with the prefix that its installation gives them."""
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": _ACCOUNT, "namespace": NAMESPACE}}
+    for document in _documents(config / "rbac"):
+        if document["metadata"]["name"] not in {"manager-role", "leader-election-role"}:
+            continue
+        name = _PREFIX + document["metadata"]["name"]
+        kind = document["kind"]
+        namespace = {"namespace": NAMESPACE} if kind == "Role" else {}
+        yield {**document, "metadata": {"name": name, **namespace}}
+        yield {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": f"{kind}Binding",
+            "metadata": {"name": name, **namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": _ACCOUNT, "namespace": NAMESPACE}],
+        }
+
+
+def _webhooks(config: Path, authority: bytes) -> Iterator[dict[str, Any]]:
+    """Its webhooks, called by a loopback URL instead of a Service."""
+    for document in _documents(config / "webhook/manifests.yaml"):
+        for webhook in document["webhooks"]:
+            path = webhook["clientConfig"].pop("service")["path"]
+            webhook["clientConfig"] = {
+                "url": f"https://127.0.0.1:{_WEBHOOK_PORT}{path}",
+                "caBundle": base64.b64encode(authority).decode(),
+            }
+        document["metadata"]["name"] = _PREFIX + document["metadata"]["name"]
+        yield document
+
+
+def _documents(path: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if document and "metadata" in document:
+                yield document
+
+
+def _plain(text: str) -> str:
+    """A file's text. Kratix of 2024 knows no compression: it writes what the Work holds, base64 of gzip."""
+    try:
+        return gzip.decompress(base64.b64decode(text, validate=True)).decode()
+    except (ValueError, gzip.BadGzipFile, EOFError):
+        return text
+
+
+def _write(folder: Path, pair: certificates.Pair) -> None:
+    for name, content in (("tls.crt", pair.certificate), ("tls.key", pair.key)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    command = ["git", f"--git-dir={repository}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
