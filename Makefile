@@ -6,6 +6,10 @@ READY  := $(VENV)/dev.lock
 PYTEST := $(BIN)/pytest
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCKFLAGS)
 
+# Which testbed, and what is in it: `python -m testbed --help`.
+NAME    ?= default
+PROFILE ?= kratix
+
 # On machines with more cores than this, WORKERS=auto.
 WORKERS ?= 2
 
@@ -14,7 +18,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.lock requirements/venv.sh pyproject.toml
 	@requirements/venv.sh
@@ -42,6 +46,18 @@ render: $(READY) crossplane ## Render every example through the real Crossplane 
 .PHONY: crossplane
 crossplane: $(READY) ## Find or build Crossplane's core and CLI (minutes, once, into the user's cache)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.tools
+
+.PHONY: testbed
+testbed: $(READY) ## Bring up etcd, an API server, Crossplane and Kratix on this machine (Linux, root); NAME and PROFILE
+	@PYTHONPATH=tests $(BIN)/python -m testbed up --name $(NAME) --profile $(PROFILE)
+
+.PHONY: testbed-down
+testbed-down: $(READY) ## End what `make testbed` started
+	@PYTHONPATH=tests $(BIN)/python -m testbed down --name $(NAME)
+
+.PHONY: e2e
+e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
+	$(PYTEST) --override-ini addopts=--strict-markers -rfEs --durations=5 tests/e2e
 
 .PHONY: update
 update: $(READY) ## Regenerate the input's CRD and the golden files; read the difference before you commit it

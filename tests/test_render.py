@@ -14,7 +14,7 @@ import pytest
 from function.api.names import CHECKS_PASSED, CONDITIONS
 from testbed import example, process, tools
 from testbed.render import Rendered, RenderError, render
-from testbed.versions import TOOLS
+from testbed.versions import RENDER
 
 pytestmark = [
     pytest.mark.skipif(
@@ -31,7 +31,7 @@ SCENES = [pytest.param(name, xr, id=f"{name}/{xr}") for name in example.names() 
 def _crossplane(pytestconfig: pytest.Config) -> None:
     # A build takes minutes; its progress is not to be captured.
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        for tool in TOOLS:
+        for tool in RENDER:
             try:
                 tools.find(tool)
             except tools.UnavailableError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.versions import TOOLS, Tool
+from testbed.versions import TESTBED, Tool
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
@@ -102,9 +102,11 @@ def test_every_dependency_is_locked():
     assert names <= set(pins("dev.lock")), "run `make lock`"
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", TESTBED, ids=lambda tool: tool.name)
 def test_go_modules_are_pinned_at_the_versions_we_name(tool: Tool):
-    folder = ROOT / "tests" / "testbed" / "go" / tool.name
-    required = re.search(rf"{re.escape(tool.module)} (\S+)", (folder / "go.mod").read_text(encoding="utf-8"))
+    folder = ROOT / "tests" / "testbed" / "go" / tool.module.name
+    go_mod = (folder / "go.mod").read_text(encoding="utf-8")
+    required = re.search(rf"{re.escape(tool.module.path)} (v\S+)", go_mod)
     assert required and required[1] == tool.version, "run `make pin`"
-    assert f"{tool.module} {tool.version} h1:" in (folder / "go.sum").read_text(encoding="utf-8"), "run `make pin`"
+    assert re.search(rf"(?:tool |\t){re.escape(tool.main)}$", go_mod, re.MULTILINE), "run `make pin`"
+    assert f"{tool.module.path} {tool.version} h1:" in (folder / "go.sum").read_text(encoding="utf-8"), "run `make pin`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,12 +42,14 @@ def issue(by: Pair, name: str, hosts: Sequence[str]) -> Pair:
     """
     signer = serialization.load_pem_private_key(by.key, password=None)
     assert isinstance(signer, _Key)
-    issuer = x509.load_pem_x509_certificate(by.certificate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Crossplane's own authority is from the country "Earth"
+        issuer = x509.load_pem_x509_certificate(by.certificate).subject
     key = ec.generate_private_key(ec.SECP256R1())
     usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = (
         _builder(name, "", key)
-        .issuer_name(issuer.subject)
+        .issuer_name(issuer)
         .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
     )
@@ -54,7 +57,7 @@ def issue(by: Pair, name: str, hosts: Sequence[str]) -> Pair:
 
 
 def _builder(name: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - a certificate is good from now on
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))

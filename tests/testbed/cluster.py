@@ -30,14 +30,15 @@ class Cluster:
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         settings = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=settings)
+        config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
         if settings.host.startswith("https://127.0.0.1:"):
             settings.proxy = None  # a proxy for the internet has no say on loopback
         self._api = client.ApiClient(settings)
 
     @cached_property
     def _client(self) -> dynamic.DynamicClient:
-        return dynamic.DynamicClient(self._api)  # asks the server what it serves, so not before there is one
+        # Asks the server what it serves, so not before there is one.
+        return dynamic.DynamicClient(self._api)  # type: ignore[no-untyped-call]
 
     def apply(self, *manifests: Manifest) -> None:
         """Server-side apply, as `kubectl apply --server-side --force-conflicts` does."""
@@ -103,7 +104,10 @@ class Cluster:
         request = client.AuthenticationV1TokenRequest(
             spec=client.V1TokenRequestSpec(expiration_seconds=86400, audiences=None)
         )
-        answer = client.CoreV1Api(self._api).create_namespaced_service_account_token(service_account, namespace, request)
+        answer = client.CoreV1Api(self._api).create_namespaced_service_account_token(
+            service_account, namespace, request
+        )
+        assert answer.status
         return str(answer.status.token)
 
     def ready(self) -> bool:

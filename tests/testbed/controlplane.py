@@ -112,7 +112,7 @@ class ControlPlane:
                 f"--client-ca-file={self.folder / 'ca.crt'}",
                 f"--tls-cert-file={self.folder / 'apiserver.crt'}",
                 f"--tls-private-key-file={self.folder / 'apiserver.key'}",
-                "--service-account-issuer=https://kubernetes.default.svc",
+                "--service-account-issuer=testbed",
                 f"--service-account-key-file={self.folder / 'service-accounts.key'}",
                 f"--service-account-signing-key-file={self.folder / 'service-accounts.key'}",
             ],
@@ -163,7 +163,9 @@ class ControlPlane:
             port = listening.getsockname()[1]
             descriptor = listening.fileno()
             self.run.start_with(
-                self._process("forward"), [sys.executable, _FORWARD, str(descriptor), str(self.port(6443))], fds=[descriptor]
+                self._process("forward"),
+                [sys.executable, _FORWARD, str(descriptor), str(self.port(6443))],
+                fds=[descriptor],
             )
         self._write_kubeconfig(self.kubeconfig, self._admin_token(), port)
 

@@ -6,7 +6,7 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ NAMESPACE = "crossplane-system"
 FUNCTION = "function-kratix"
 
 _ROOT = Path(__file__).resolve().parents[2]
-_REGISTRY = "127.0.0.1:15000"  # a registry's host needs a dot in it: not localhost
+_RBAC_VERSION = "rbac.authorization.k8s.io/v1"
 _TAG = "v0.0.0-testbed"
 _INIT_TRIES = 5
 _TIMEOUT = 90.0
@@ -53,9 +53,15 @@ class Crossplane:
         for manifest in self._chart():
             if manifest["kind"] not in _NOT_APPLIED:
                 self.plane.cluster.apply(manifest)
+        self.plane.run.until(
+            "core's roles are aggregated",
+            lambda: (self.plane.cluster.get(_RBAC_VERSION, "ClusterRole", "crossplane") or {}).get("rules"),
+            process=f"{self.plane.name}-kube-controller-manager",
+            timeout=_TIMEOUT,
+        )
         kubeconfig = self._kubeconfig("crossplane")
         self._init(kubeconfig)
-        self._dump(_CLIENT, self._folder("client-certificates"))
+        _write(self._folder("client-certificates"), self._secret(_CLIENT))
         self.start_core()
         self._start_rbac()
         self._install_function()
@@ -107,7 +113,7 @@ class Crossplane:
 
     def _chart(self) -> Iterator[dict[str, Any]]:
         chart = tools.files(CROSSPLANE_CORE.module) / "cluster/charts/crossplane"
-        command = [tools.find(HELM), "template", "crossplane", chart, "--namespace", NAMESPACE]
+        command: list[str | Path] = [tools.find(HELM), "template", "crossplane", chart, "--namespace", NAMESPACE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UnavailableError(f"cannot render Crossplane's chart: {done.stderr.strip()}")
@@ -129,7 +135,7 @@ class Crossplane:
             "TLS_CA_SECRET_NAME": _CA,
             "TLS_CLIENT_SECRET_NAME": _CLIENT,
         }
-        command = [tools.find(CROSSPLANE_CORE), "core", "init", "--activation=*"]
+        command: list[str | Path] = [tools.find(CROSSPLANE_CORE), "core", "init", "--activation=*"]
         for attempt in range(1, _INIT_TRIES + 1):
             try:
                 self.plane.run.call(command, env=environment)
@@ -144,7 +150,12 @@ class Crossplane:
     def _start_rbac(self) -> None:
         self.plane.run.start(
             self._process(_RBAC),
-            [tools.find(CROSSPLANE_CORE), "rbac", "start", "--provider-clusterrole=crossplane:allowed-provider-permissions"],
+            [
+                tools.find(CROSSPLANE_CORE),
+                "rbac",
+                "start",
+                "--provider-clusterrole=crossplane:allowed-provider-permissions",
+            ],
             env={
                 "KUBECONFIG": str(self._kubeconfig("rbac-manager")),
                 "METRICS_PORT": str(self.plane.port(18280)),
@@ -165,11 +176,31 @@ class Crossplane:
             "spec": {"package": package},
         }
         cluster.apply(function)
-        self._eventually("the package manager makes a FunctionRevision", lambda: bool(self._revisions()))
-        revision = self._revisions()[0]
-        status = {"endpoint": f"127.0.0.1:{self._function_port}", "tlsServerSecretName": _SERVER}
-        cluster.patch_status({**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status})
+        self._eventually("the package manager unpacks the Function", self._has_revision)
+        self._tell_endpoint()
         self._eventually("the Function is installed and healthy", self._function_is_healthy)
+
+    def _has_revision(self) -> bool:
+        return any(item.get("status", {}).get("conditions") for item in self._revisions())
+
+    def _tell_endpoint(self) -> None:
+        """What the package manager does itself for a runtime that it runs."""
+        revision = self._revisions()[0]
+        condition = {
+            "type": "RuntimeHealthy",
+            "status": "True",
+            "reason": "HealthyPackageRevision",
+            "lastTransitionTime": revision["metadata"]["creationTimestamp"],
+        }
+        others = [item for item in revision["status"]["conditions"] if item["type"] != condition["type"]]
+        status = {
+            "endpoint": f"127.0.0.1:{self._function_port}",
+            "tlsServerSecretName": _SERVER,
+            "conditions": [*others, condition],
+        }
+        self.plane.cluster.patch_status(
+            {**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status}
+        )
 
     def _eventually(self, what: str, look: Any) -> None:
         self.plane.run.until(what, look, process=self._process(_CORE), timeout=_TIMEOUT)
@@ -189,6 +220,7 @@ class Crossplane:
         file = folder / "function.xpkg"
         build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*"]
         run.call([tools.find(CROSSPLANE_CLI), *build])
+        # A registry's host needs a dot in it, so not localhost.
         package = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
         run.call([tools.find(CRANE), "push", file, package])
         return package
@@ -201,15 +233,11 @@ class Crossplane:
         secret = eventually("core made its CA", lambda: self._secret(_CA), timeout=_TIMEOUT)
         ca = certificates.Pair(secret["tls.crt"], secret["tls.key"])
         server = certificates.issue(ca, FUNCTION, ["127.0.0.1"])
-        folder = self._folder("function-certificates")
-        for name, content in (("tls.crt", server.certificate), ("tls.key", server.key), ("ca.crt", ca.certificate)):
-            (folder / name).touch(mode=0o600)
-            (folder / name).write_bytes(content)
-
-    def _dump(self, secret: str, folder: Path) -> None:
-        for name, content in self._secret(secret).items():
-            (folder / name).touch(mode=0o600)
-            (folder / name).write_bytes(content)
+        files = {"tls.crt": server.certificate, "tls.key": server.key, "ca.crt": ca.certificate}
+        _write(self._folder("function-certificates"), files)
+        data = {name: base64.b64encode(content).decode() for name, content in files.items()}
+        metadata = {"name": _SERVER, "namespace": NAMESPACE}
+        self.plane.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     def _secret(self, name: str) -> dict[str, bytes]:
         secret = self.plane.cluster.get("v1", "Secret", name, NAMESPACE) or {}
@@ -226,3 +254,9 @@ class Crossplane:
 
     def _process(self, program: str) -> str:
         return f"{self.plane.name}-{program}"
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)

@@ -23,6 +23,7 @@ class Example:
     """What is in `example/<name>/`.
 
     Attributes:
+        xrd: The API, as developers see it.
         xrs: The XRs, by file name without its ending: `xr`, `xr-dev`, ...
         required: The cluster that functions may read: Promise, Destinations and other context.
         observed: Composed resources that exist already.
@@ -30,6 +31,7 @@ class Example:
     """
 
     name: str
+    xrd: Manifest
     xrs: Mapping[str, Manifest]
     composition: Manifest
     functions: tuple[Manifest, ...]
@@ -53,6 +55,7 @@ def load(name: str) -> Example:
     folder = FOLDER / name
     return Example(
         name=name,
+        xrd=_documents(folder / "xrd.yaml")[0],
         xrs={xr: _documents(folder / f"{xr}.yaml")[0] for xr in xr_names(name)},
         composition=_documents(folder / "composition.yaml")[0],
         functions=tuple(_documents(folder / "functions.yaml")),

@@ -22,10 +22,10 @@ class _Handler(BaseHTTPRequestHandler):
     folder: Path
     authorization: str
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's
+    def do_GET(self) -> None:
         self._serve()
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's
+    def do_POST(self) -> None:
         self._serve()
 
     def _serve(self) -> None:
@@ -55,7 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
         if done.stderr:
             self.log_message("%s", done.stderr.decode(errors="replace"))
         head, _, content = done.stdout.partition(b"\r\n\r\n")
-        headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head.decode().splitlines())]
+        headers = [
+            (name, value.strip()) for name, _, value in (line.partition(":") for line in head.decode().splitlines())
+        ]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
         self._answer(status, [item for item in headers if item[0] != "Status"], content)
 

@@ -166,9 +166,7 @@ class Kratix:
                 return False
             return True
 
-        self.plane.run.until(
-            "Kratix's webhooks listen", listens, process=self._process(_MANAGER), timeout=_TIMEOUT
-        )
+        self.plane.run.until("Kratix's webhooks listen", listens, process=self._process(_MANAGER), timeout=_TIMEOUT)
 
     def _folder(self, name: str) -> Path:
         path = self.plane.folder / name

@@ -7,6 +7,7 @@ other: what binds to all addresses is reached by nobody outside, and runs beside
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -221,10 +222,8 @@ def _alive(pid_file: Path) -> bool:
 
 def _reap(pid: int) -> None:
     """A child of ours that ended is a zombie until somebody asks for it."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 def _started(pid: int) -> str:

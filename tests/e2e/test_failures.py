@@ -1,0 +1,59 @@
+"""Parts of the platform die in mid-flight: nothing is lost, nothing is made twice, everything converges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from developer import Request, documents, named, request
+
+from testbed.cluster import Cluster, eventually
+from testbed.profiles import Testbed
+
+_SLOW = 150.0  # Crossplane waits up to a minute between tries
+
+
+def _core(testbed: Testbed) -> None:
+    testbed.crossplane.kill_core()
+    testbed.crossplane.start_core()
+
+
+def _function(testbed: Testbed) -> None:
+    testbed.crossplane.kill_function()
+    testbed.crossplane.start_function()
+
+
+def _kratix(testbed: Testbed) -> None:
+    testbed.kratix.kill_manager()
+    testbed.kratix.start_manager()
+
+
+def _apiserver(testbed: Testbed) -> None:
+    testbed.plane.restart_apiserver()
+
+
+@pytest.mark.parametrize("crash", [_core, _function, _kratix, _apiserver], ids=lambda crash: crash.__name__.strip("_"))
+def test_a_crash_loses_nothing_and_makes_nothing_twice(
+    testbed: Testbed, postgres: Cluster, crash: Callable[[Testbed], None]
+):
+    name = f"crash{crash.__name__.strip('_')}"
+    old = Request(postgres, named(request("xr-dev", storageGB=3), f"{name}old"))
+    old.until("Ready", "True", timeout=_SLOW)
+    [before] = old.works()
+    old.apply(named(request("xr-dev", storageGB=4), f"{name}old"))
+    new = Request(postgres, named(request("xr-dev", storageGB=2), f"{name}new"))
+    crash(testbed)
+    sizes = {old: "4Gi", new: "2Gi"}
+    for database, size in sizes.items():
+
+        def stored(database: Request = database) -> list[str]:
+            found = documents(testbed.kratix.files(), "postgres", database)
+            return [document["spec"]["storage"]["size"] for document in found.values()]
+
+        eventually(f"{database.name} is stored with {size}", lambda: stored() == [size], timeout=_SLOW, show=stored)  # noqa: B023 - called at once
+        database.until("Ready", "True", timeout=_SLOW)
+        assert len(database.works()) == 1
+    [after] = old.works()
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    for database in sizes:
+        database.delete()
