@@ -36,7 +36,7 @@ def test_dev_and_prod_go_their_ways(
     assert set(database.placements().values()) == {destination}
     found = documents(testbed.kratix.files(), "postgres", database)
     assert {document["kind"] for document in found.values()} == kinds
-    assert all(path.startswith(f"{destination}/{destination}/") for path in found)
+    assert all(path.startswith(f"{destination}/") for path in found)
     assert {document["metadata"]["labels"]["example.org/team"] for document in found.values()} == {"team-orders"}
 
 
@@ -61,8 +61,11 @@ def test_the_billing_gate_denies_until_the_budget_changes(testbed: Testbed, post
     assert denied.works() == []
     assert documents(testbed.kratix.files(), "postgres", denied) == {}
     _set_budget(postgres, "team-reports", left="1000")
-    denied.until("ChecksPassed", "True", timeout=_TTL)  # nobody touches the request: the ttl brings it
-    denied.until("Ready", "True", timeout=_SLOW)
+    try:
+        denied.until("ChecksPassed", "True", timeout=_TTL)  # nobody touches the request: the ttl brings it
+        denied.until("Ready", "True", timeout=_SLOW)
+    finally:
+        _set_budget(postgres, "team-reports", left="40")
     denied.delete()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import socket
 import sys
@@ -196,7 +197,8 @@ class ControlPlane:
 
     def _write_kubeconfig(self, path: Path, token: str, port: int) -> None:
         path.touch(mode=0o600)
-        cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(self.folder / "ca.crt")}
+        authority = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()
+        cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": authority}
         document = {
             "apiVersion": "v1",
             "kind": "Config",

@@ -101,9 +101,9 @@ class Kratix:
     def files(self) -> dict[str, str]:
         """What is in the state store now: each file's text, by its path."""
         repository = self._folder("git") / f"{STORE}.git"
-        tree = ["ls-tree", "-r", "-z", "--name-only", "main"]
-        paths = [path for path in _git(repository, *tree).split("\0") if path]
-        return {path: _plain(_git(repository, "show", f"main:{path}")) for path in paths}
+        commit = _git(repository, "rev-parse", "main").strip()  # Kratix may write while this reads
+        paths = [path for path in _git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if path]
+        return {path: _plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
 
     def commits(self) -> int:
         """How many commits the state store has."""

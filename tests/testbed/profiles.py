@@ -1,9 +1,10 @@
 """What a testbed consists of, by what its user needs.
 
-api          etcd and kube-apiserver
-controllers  and kube-controller-manager
-crossplane   and Crossplane, with this project's function installed
-kratix       and Kratix, with a Git state store
+- api: etcd and kube-apiserver
+- controllers: and kube-controller-manager
+- crossplane: and Crossplane, with this project's function installed
+- kratix: and Kratix, with a Git state store
+- fleet: Crossplane with provider-kubernetes, and two other control planes; no Kratix
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
 from testbed.kratix import Kratix
+from testbed.provider import Provider
 from testbed.run import Run
 from testbed.versions import (
     CRANE,
@@ -29,6 +31,7 @@ from testbed.versions import (
     KUBE_APISERVER,
     KUBE_CONTROLLER_MANAGER,
     KUBECTL,
+    PROVIDER_KUBERNETES,
     Tool,
 )
 
@@ -42,7 +45,9 @@ PROFILES: dict[str, tuple[Tool, ...]] = {
     "controllers": _CONTROLLERS,
     "crossplane": _CROSSPLANE,
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
+    "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
+_OTHERS = ("eu-1", "eu-2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class Testbed:
     plane: ControlPlane
     crossplane: Crossplane
     kratix: Kratix
+    provider: Provider
+    others: list[ControlPlane]
 
 
 def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
@@ -69,19 +76,29 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
     """
     tools.find_all(PROFILES[profile])
     plane = ControlPlane(run, _PLANE)
-    testbed = Testbed(run=run, plane=plane, crossplane=Crossplane(plane), kratix=Kratix(plane))
-    names = list(PROFILES)
-    wanted = names[: names.index(profile) + 1]
+    testbed = Testbed(
+        run=run,
+        plane=plane,
+        crossplane=Crossplane(plane),
+        kratix=Kratix(plane),
+        provider=Provider(plane),
+        others=[ControlPlane(run, name, index) for index, name in enumerate(_OTHERS, start=1)],
+    )
     run.create(owner=owner)
     try:
         with _timed("etcd and kube-apiserver"):
-            plane.up(controllers="controllers" in wanted)
-        if "crossplane" in wanted:
+            plane.up(controllers=profile != "api")
+        if profile in {"crossplane", "kratix", "fleet"}:
             with _timed("Crossplane, and the function as a package"):
                 testbed.crossplane.up()
-        if "kratix" in wanted:
+        if profile == "kratix":
             with _timed("Kratix and its Git state store"):
                 testbed.kratix.up()
+        if profile == "fleet":
+            with _timed("provider-kubernetes, and two more control planes"):
+                testbed.provider.up()
+                for other in testbed.others:
+                    other.up(controllers=True)
     except BaseException:  # Ctrl-C too: nothing stays behind
         run.end()
         raise
