@@ -80,8 +80,8 @@ def test_tests_are_no_package():
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_documented_commands_exist(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
-    named = set(re.findall(r"^\s*make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE))
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"^\s*make ([a-z0-9-]+)|`make ([a-z0-9-]+)`", text, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {first or second for first, second in named} <= targets
 
 
