@@ -102,6 +102,27 @@ def test_a_program_that_ends_is_reported_with_its_last_lines(run: Run):
         run.until("it is up", lambda: False, process="broken", timeout=5)
 
 
+def test_a_program_that_ended_before_its_pid_file_was_written_is_not_alive(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("testbed.run._identity", lambda pid: f"{pid} ")  # what it is for a zombie
+    run.start("quick", ["true"])
+    assert not run.alive("quick")
+    run.end()
+    assert not run.folder.exists()
+
+
+def test_a_testbed_without_the_right_to_make_namespaces_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ip = tmp_path / "ip"
+    ip.write_text("#!/bin/sh\necho Operation not permitted >&2\nexit 1\n", encoding="utf-8")
+    ip.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    run = Run(f"denied-{os.getpid()}")
+    with pytest.raises(UnavailableError, match="Operation not permitted; the testbed needs root"):
+        profiles.up("api", run, owner=os.getpid())
+    assert run not in runs()
+
+
 def test_a_program_that_takes_too_long_is_reported_with_its_last_lines(run: Run):
     run.start("slow", ["sh", "-c", "echo still loading; sleep 1000"])
     with pytest.raises(UnavailableError, match=r"not within 1 s; slow says:\n  still loading"):

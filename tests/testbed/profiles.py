@@ -84,8 +84,8 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         provider=Provider(plane),
         others=[ControlPlane(run, name, index) for index, name in enumerate(_OTHERS, start=1)],
     )
-    run.create(owner=owner)
     try:
+        run.create(owner=owner)
         with _timed("etcd and kube-apiserver"):
             plane.up(controllers=profile != "api")
         if profile in {"crossplane", "kratix", "fleet"}:

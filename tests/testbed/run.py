@@ -114,7 +114,8 @@ class Run:
         """Send a signal to a process and its children, if it is there."""
         pid_file = self._pid_file(name)
         if _alive(pid_file):
-            os.killpg(_pid(pid_file), number)
+            with contextlib.suppress(ProcessLookupError):  # it ended since
+                os.killpg(_pid(pid_file), number)
 
     def stop(self, name: str) -> None:
         """End a process: SIGTERM, and SIGKILL if that does not do."""
@@ -213,8 +214,10 @@ def _pid(pid_file: Path) -> int:
 
 def _alive(pid_file: Path) -> bool:
     try:
-        pid, started = pid_file.read_text(encoding="utf-8").split()
+        pid, _, started = pid_file.read_text(encoding="utf-8").partition(" ")
     except FileNotFoundError:
+        return False
+    if not started:  # it had ended before its pid file was written
         return False
     _reap(int(pid))
     return _started(int(pid)) == started
