@@ -57,7 +57,7 @@ testbed-down: $(READY) ## End what `make testbed` started
 
 .PHONY: e2e
 e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) --override-ini addopts=--strict-markers -rfEs --durations=5 tests/e2e
+	$(PYTEST) --durations=5 tests/e2e
 
 .PHONY: update
 update: $(READY) ## Regenerate the input's CRD and the golden files; read the difference before you commit it

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from developer import namespace
 
 from testbed import example, profiles
 from testbed.cluster import Cluster, eventually
@@ -38,7 +39,7 @@ def postgres(testbed: Testbed) -> Cluster:
     """The platform of example/postgres, without requests: its Promise, Destinations, budgets, XRD and Composition."""
     cluster = testbed.plane.cluster
     loaded = example.load("postgres")
-    cluster.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _NAMESPACES))
+    cluster.apply(*map(namespace, _NAMESPACES))
     cluster.apply(*loaded.required, loaded.xrd, loaded.composition)
     eventually(
         "the XRD's API is served", lambda: cluster.serves("xp.databases.example.org/v1alpha1", "Postgres"), timeout=60

@@ -9,8 +9,8 @@ import yaml
 
 from testbed import example
 from testbed.cluster import Cluster, eventually
+from testbed.profiles import Testbed
 
-API = "xp.databases.example.org/v1alpha1"
 KRATIX = "platform.kratix.io/v1alpha1"
 
 Manifest = dict[str, Any]
@@ -27,11 +27,17 @@ def named(manifest: Mapping[str, Any], name: str) -> Manifest:
     return {**manifest, "metadata": {**manifest["metadata"], "name": name}}
 
 
+def namespace(name: str) -> Manifest:
+    """A Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 class Request:
     """A request in a cluster: an XR, what it became, and where it went."""
 
     def __init__(self, cluster: Cluster, manifest: Mapping[str, Any]) -> None:
         self.cluster = cluster
+        self.api_version, self.kind = str(manifest["apiVersion"]), str(manifest["kind"])
         self.name = str(manifest["metadata"]["name"])
         self.namespace = str(manifest["metadata"]["namespace"])
         self.apply(manifest)
@@ -40,7 +46,7 @@ class Request:
         self.cluster.apply(manifest)
 
     def seen(self) -> Manifest:
-        return self.cluster.get(API, "Postgres", self.name, self.namespace) or {}
+        return self.cluster.get(self.api_version, self.kind, self.name, self.namespace) or {}
 
     def condition(self, type_: str) -> Manifest:
         conditions = self.seen().get("status", {}).get("conditions", ())
@@ -71,13 +77,22 @@ class Request:
         return {item.get("directory", "."): item["destination"] for item in placements}
 
     def delete(self) -> None:
-        self.cluster.delete(API, "Postgres", self.name, self.namespace)
+        self.cluster.delete(self.api_version, self.kind, self.name, self.namespace)
 
 
-def documents(files: Mapping[str, str], promise: str, request: Request) -> dict[str, Manifest]:
-    """The documents in the state store that a request led to, by path."""
-    below = f"/resources/{request.namespace}/{promise}/{request.name}/"
-    return {path: yaml.safe_load(text) for path, text in files.items() if below in path}
+def stored(testbed: Testbed, request: Request) -> dict[str, Manifest]:
+    """The documents in the state store that a request of example/postgres led to, by path."""
+    below = f"/resources/{request.namespace}/postgres/{request.name}/"
+    return {path: yaml.safe_load(text) for path, text in testbed.kratix.files().items() if below in path}
+
+
+def until_stored(testbed: Testbed, request: Request, *, size: str, timeout: float) -> None:
+    """Wait until the state store holds the one document of a dev database, with this size."""
+
+    def sizes() -> list[str]:
+        return [document["spec"]["storage"]["size"] for document in stored(testbed, request).values()]
+
+    eventually(f"{request.name} is stored with {size}", lambda: sizes() == [size], timeout=timeout, show=sizes)
 
 
 def _owners(manifest: Mapping[str, Any]) -> list[Manifest]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from developer import Request, documents, named, request
+from developer import Request, named, request, until_stored
 
-from testbed.cluster import Cluster, eventually
+from testbed.cluster import Cluster
 from testbed.profiles import Testbed
 
 _SLOW = 150.0  # Crossplane waits up to a minute between tries
@@ -45,12 +45,7 @@ def test_a_crash_loses_nothing_and_makes_nothing_twice(
     crash(testbed)
     sizes = {old: "4Gi", new: "2Gi"}
     for database, size in sizes.items():
-
-        def stored(database: Request = database) -> list[str]:
-            found = documents(testbed.kratix.files(), "postgres", database)
-            return [document["spec"]["storage"]["size"] for document in found.values()]
-
-        eventually(f"{database.name} is stored with {size}", lambda: stored() == [size], timeout=_SLOW, show=stored)  # noqa: B023 - called at once
+        until_stored(testbed, database, size=size, timeout=_SLOW)
         database.until("Ready", "True", timeout=_SLOW)
         assert len(database.works()) == 1
     [after] = old.works()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from developer import Request, namespace
 
 from testbed import example, profiles
 from testbed.cluster import Cluster, eventually
-from testbed.controlplane import ControlPlane
 from testbed.profiles import Testbed
 from testbed.run import Run
 
@@ -37,30 +36,26 @@ _RULES = {
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[tuple[Testbed, list[ControlPlane]]]:
+def fleet() -> Iterator[Testbed]:
     run = Run(f"fleet-{os.getpid()}")
     testbed = profiles.up("fleet", run, owner=os.getpid())
     try:
-        yield testbed, testbed.others
+        yield testbed
     finally:
         run.end()
 
 
-def test_a_team_space_on_every_cluster_of_its_region(fleet: tuple[Testbed, list[ControlPlane]]):
-    testbed, [eu_1, eu_2] = fleet
-    platform, loaded = testbed.plane.cluster, example.load("object")
-    eu_1.cluster.apply(_RULES, _namespace("monitoring"))
+def test_a_team_space_on_every_cluster_of_its_region(fleet: Testbed):
+    eu_1, eu_2 = fleet.others
+    platform, loaded = fleet.plane.cluster, example.load("object")
+    eu_1.cluster.apply(_RULES, namespace("monitoring"))
     for config, cluster in {"eu-1-admin": eu_1, "eu-2": eu_2, "watch": eu_1}.items():
-        testbed.provider.reach(cluster, config=config)
-    platform.apply(_namespace("tenants"), *loaded.required, loaded.xrd, loaded.composition)
+        fleet.provider.reach(cluster, config=config)
+    platform.apply(namespace("tenants"), *loaded.required, loaded.xrd, loaded.composition)
     eventually("the XRD's API is served", lambda: platform.serves(_API, "TeamSpace"), timeout=_SLOW)
     [xr] = loaded.xrs.values()
-    platform.apply(xr)
-
-    def ready() -> bool:
-        return _conditions(_seen(platform)).get("Ready") == "True"
-
-    eventually("the team's space is Ready", ready, timeout=_SLOW, show=lambda: _seen(platform).get("status"))
+    space = Request(platform, xr)
+    space.until("Ready", "True", timeout=_SLOW)
     for cluster in (eu_1.cluster, eu_2.cluster):
         quota = cluster.get("v1", "ResourceQuota", "space", "team-orders")
         assert quota
@@ -70,7 +65,7 @@ def test_a_team_space_on_every_cluster_of_its_region(fleet: tuple[Testbed, list[
     assert rules, "alerts are for the cluster that watches the others"
     assert eu_2.cluster.list("monitoring.coreos.com/v1", "PrometheusRule") == []
 
-    platform.apply({**xr, "spec": {**xr["spec"], "cpu": 4}})
+    space.apply({**xr, "spec": {**xr["spec"], "cpu": 4}})
     for cluster in (eu_1.cluster, eu_2.cluster):
 
         def cpu(cluster: Cluster = cluster) -> str:
@@ -79,8 +74,8 @@ def test_a_team_space_on_every_cluster_of_its_region(fleet: tuple[Testbed, list[
 
         eventually("the quota is the new one", lambda cpu=cpu: cpu() == "4", timeout=_SLOW, show=cpu)
 
-    platform.delete(_API, "TeamSpace", "team-orders", "tenants")
-    eventually("the XR is gone", lambda: not _seen(platform), timeout=_SLOW)
+    space.delete()
+    eventually("the XR is gone", lambda: not space.seen(), timeout=_SLOW)
     for cluster in (eu_1.cluster, eu_2.cluster):
         eventually(
             "the namespace is gone",
@@ -88,15 +83,3 @@ def test_a_team_space_on_every_cluster_of_its_region(fleet: tuple[Testbed, list[
             timeout=_SLOW,
             show=lambda cluster=cluster: cluster.get("v1", "Namespace", "team-orders"),
         )
-
-
-def _seen(cluster: Cluster) -> dict[str, Any]:
-    return cluster.get(_API, "TeamSpace", "team-orders", "tenants") or {}
-
-
-def _conditions(manifest: dict[str, Any]) -> dict[str, str]:
-    return {item["type"]: item["status"] for item in manifest.get("status", {}).get("conditions", ())}
-
-
-def _namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

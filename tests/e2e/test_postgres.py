@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from developer import KRATIX, Request, documents, named, request
+from developer import KRATIX, Request, named, request, stored, until_stored
 
 from testbed import example
 from testbed.cluster import Cluster, eventually
@@ -34,7 +34,7 @@ def test_dev_and_prod_go_their_ways(
     database.until("Ready", "True", timeout=_SLOW)
     assert database.condition("Delivered")["status"] == "True"
     assert set(database.placements().values()) == {destination}
-    found = documents(testbed.kratix.files(), "postgres", database)
+    found = stored(testbed, database)
     assert {document["kind"] for document in found.values()} == kinds
     assert all(path.startswith(f"{destination}/") for path in found)
     assert {document["metadata"]["labels"]["example.org/team"] for document in found.values()} == {"team-orders"}
@@ -42,15 +42,11 @@ def test_dev_and_prod_go_their_ways(
 
 def test_a_changed_request_changes_its_file(testbed: Testbed, sandbox: Request):
     sandbox.until("Ready", "True", timeout=_SLOW)
-    [before] = documents(testbed.kratix.files(), "postgres", sandbox)
+    [before] = stored(testbed, sandbox)
     sandbox.apply(request("xr-dev", storageGB=70))
-
-    def size() -> str:
-        return documents(testbed.kratix.files(), "postgres", sandbox)[before]["spec"]["storage"]["size"]
-
-    eventually("the file has the new size", lambda: size() == "70Gi", timeout=_SLOW, show=size)
+    until_stored(testbed, sandbox, size="70Gi", timeout=_SLOW)
     sandbox.until("Ready", "True", timeout=_SLOW)
-    assert list(documents(testbed.kratix.files(), "postgres", sandbox)) == [before]
+    assert list(stored(testbed, sandbox)) == [before]
     assert len(sandbox.works()) == 1
 
 
@@ -59,7 +55,7 @@ def test_the_billing_gate_denies_until_the_budget_changes(testbed: Testbed, post
     condition = denied.until("ChecksPassed", "False", reason="Denied", timeout=_SLOW)
     assert "40 euros a month left" in condition["message"]
     assert denied.works() == []
-    assert documents(testbed.kratix.files(), "postgres", denied) == {}
+    assert stored(testbed, denied) == {}
     _set_budget(postgres, "team-reports", left="1000")
     try:
         denied.until("ChecksPassed", "True", timeout=_TTL)  # nobody touches the request: the ttl brings it
@@ -74,7 +70,7 @@ def test_what_was_delivered_stays_while_inputs_are_missing(testbed: Testbed, pos
     database = Request(postgres, named(request("xr-dev", storageGB=5), "keeper"))
     database.until("Ready", "True", timeout=_SLOW)
     [work] = database.works()
-    before = documents(testbed.kratix.files(), "postgres", database)
+    before = stored(testbed, database)
     loaded = example.load("postgres")
     promise = next(manifest for manifest in loaded.required if manifest["kind"] == "Promise")
     postgres.delete("v1", "ConfigMap", "team-orders", "billing")
@@ -86,18 +82,13 @@ def test_what_was_delivered_stays_while_inputs_are_missing(testbed: Testbed, pos
         [kept] = database.works()
         assert kept["metadata"]["uid"] == work["metadata"]["uid"]
         assert kept["spec"] == work["spec"]
-        assert documents(testbed.kratix.files(), "postgres", database) == before
+        assert stored(testbed, database) == before
     finally:
         postgres.apply(promise)
         _set_budget(postgres, "team-orders", left="600")
     database.until("Ready", "True", timeout=_TTL + _SLOW)
-    [path] = before
-
-    def size() -> str:
-        return documents(testbed.kratix.files(), "postgres", database)[path]["spec"]["storage"]["size"]
-
-    eventually("the file has the new size", lambda: size() == "6Gi", timeout=_SLOW, show=size)
-    assert len(documents(testbed.kratix.files(), "postgres", database)) == 1
+    until_stored(testbed, database, size="6Gi", timeout=_SLOW)
+    assert list(stored(testbed, database)) == list(before)
     database.delete()
 
 
@@ -105,7 +96,7 @@ def test_deletion_removes_everything(testbed: Testbed, postgres: Cluster):
     database = Request(postgres, named(request("xr-prod"), "shortlived"))
     database.until("Ready", "True", timeout=_SLOW)
     [work] = database.works()
-    assert documents(testbed.kratix.files(), "postgres", database)
+    assert stored(testbed, database)
     database.delete()
     eventually("the XR is gone", lambda: not database.seen(), timeout=_SLOW)
     eventually(
@@ -115,7 +106,7 @@ def test_deletion_removes_everything(testbed: Testbed, postgres: Cluster):
     )
     eventually(
         "its files are gone",
-        lambda: not documents(testbed.kratix.files(), "postgres", database),
+        lambda: not stored(testbed, database),
         timeout=_SLOW,
     )
 

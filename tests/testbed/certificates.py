@@ -26,6 +26,11 @@ class Pair:
     certificate: bytes
     key: bytes
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """It, as a Secret of type kubernetes.io/tls names its parts."""
+        return {"tls.crt": self.certificate, "tls.key": self.key}
+
 
 def authority(name: str) -> Pair:
     """A new certificate authority."""

@@ -30,7 +30,7 @@ class Cluster:
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         settings = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call] # it has no hints
         if settings.host.startswith("https://127.0.0.1:"):
             settings.proxy = None  # a proxy for the internet has no say on loopback
         self._api = client.ApiClient(settings)
@@ -38,7 +38,7 @@ class Cluster:
     @cached_property
     def _client(self) -> dynamic.DynamicClient:
         # Asks the server what it serves, so not before there is one.
-        return dynamic.DynamicClient(self._api)  # type: ignore[no-untyped-call]
+        return dynamic.DynamicClient(self._api)  # type: ignore[no-untyped-call] # it has no hints
 
     def apply(self, *manifests: Manifest) -> None:
         """Server-side apply, as `kubectl apply --server-side --force-conflicts` does."""
@@ -111,9 +111,8 @@ class Cluster:
         return str(answer.status.token)
 
     def ready(self) -> bool:
-        """Whether the API server says that it is ready."""
+        """Whether the API server answers, and has made what it makes when it first starts."""
         try:
-            client.VersionApi(self._api).get_code(_request_timeout=1)
             client.CoreV1Api(self._api).read_namespace("default", _request_timeout=1)
         except (urllib3.exceptions.HTTPError, client.ApiException):
             return False

@@ -6,6 +6,7 @@ import base64
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +68,6 @@ class ControlPlane:
         Raises:
             cache.UnavailableError: A program cannot be found, built or started.
         """
-        self.folder.mkdir()
         self._write_secrets()
         self._forward()
         self.start_etcd()
@@ -80,7 +80,7 @@ class ControlPlane:
         """Start etcd on the data that is there."""
         client, peer = (f"http://127.0.0.1:{self.port(base)}" for base in (2379, 2479))
         self.run.start(
-            self._process("etcd"),
+            self.process("etcd"),
             [
                 tools.find(ETCD),
                 f"--name={self.name}",
@@ -98,7 +98,7 @@ class ControlPlane:
     def start_apiserver(self) -> None:
         """Start kube-apiserver."""
         self.run.start(
-            self._process("kube-apiserver"),
+            self.process("kube-apiserver"),
             [
                 tools.find(KUBE_APISERVER),
                 "--bind-address=127.0.0.1",
@@ -123,15 +123,15 @@ class ControlPlane:
         """Wait until the API server answers that it is ready."""
         self.run.until(
             f"the API server of {self.name} is ready",
-            lambda: self.cluster.ready(),
-            process=self._process("kube-apiserver"),
+            self.cluster.ready,
+            process=self.process("kube-apiserver"),
             timeout=_READY,
         )
 
     def start_controllers(self) -> None:
         """Start kube-controller-manager: default ServiceAccounts, garbage collection, Jobs, aggregated roles."""
         self.run.start(
-            self._process("kube-controller-manager"),
+            self.process("kube-controller-manager"),
             [
                 tools.find(KUBE_CONTROLLER_MANAGER),
                 f"--kubeconfig={self.inner_kubeconfig}",
@@ -146,29 +146,42 @@ class ControlPlane:
 
     def restart_apiserver(self) -> None:
         """Kill the API server as a crash would, and start it again."""
-        self.run.kill(self._process("kube-apiserver"))
+        self.run.kill(self.process("kube-apiserver"))
         self.start_apiserver()
         self.until_ready()
 
     def kubeconfig_of(self, name: str, token: str) -> Path:
         """A kubeconfig with a token, for a process inside the network namespace."""
-        path = self.folder / f"kubeconfig-{name}"
-        self._write_kubeconfig(path, token, self.port(6443))
+        return self._write_kubeconfig(f"kubeconfig-{name}", token, self.port(6443))
+
+    def process(self, program: str) -> str:
+        """What a program of this control plane is called among the run's processes."""
+        return f"{self.name}-{program}"
+
+    def subfolder(self, name: str) -> Path:
+        """A folder of its own for a program, which is there afterwards."""
+        path = self.folder / name
+        path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _process(self, program: str) -> str:
-        return f"{self.name}-{program}"
+    def write(self, name: str, files: Mapping[str, bytes]) -> Path:
+        """Write files that nobody else may read into a folder of its own, and return it."""
+        path = self.subfolder(name)
+        for file, content in files.items():
+            (path / file).touch(mode=0o600)
+            (path / file).write_bytes(content)
+        return path
 
     def _forward(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
             descriptor = listening.fileno()
-            self.run.start_with(
-                self._process("forward"),
+            self.run.start(
+                self.process("forward"),
                 [sys.executable, _FORWARD, str(descriptor), str(self.port(6443))],
                 fds=[descriptor],
             )
-        self._write_kubeconfig(self.kubeconfig, self._admin_token(), port)
+        self._write_kubeconfig(self.kubeconfig.name, self._admin_token(), port)
 
     def _write_secrets(self) -> None:
         authority = certificates.authority(f"testbed {self.name}")
@@ -186,17 +199,13 @@ class ControlPlane:
             "service-accounts.key": service_accounts,
             "tokens.csv": f"{token},admin,admin,system:masters\n".encode(),
         }
-        for name, content in files.items():
-            path = self.folder / name
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-        self._write_kubeconfig(self.inner_kubeconfig, token, self.port(6443))
+        self.write(".", files)
+        self._write_kubeconfig(self.inner_kubeconfig.name, token, self.port(6443))
 
     def _admin_token(self) -> str:
         return (self.folder / "tokens.csv").read_text(encoding="utf-8").partition(",")[0]
 
-    def _write_kubeconfig(self, path: Path, token: str, port: int) -> None:
-        path.touch(mode=0o600)
+    def _write_kubeconfig(self, name: str, token: str, port: int) -> Path:
         authority = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()
         cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": authority}
         document = {
@@ -207,4 +216,4 @@ class ControlPlane:
             "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": "user"}}],
             "current-context": self.name,
         }
-        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return self.write(".", {name: yaml.safe_dump(document).encode()}) / name

@@ -6,7 +6,7 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import yaml
 
 from testbed import certificates, tools
 from testbed.cache import UnavailableError
-from testbed.cluster import eventually
 from testbed.controlplane import ControlPlane
 from testbed.versions import CRANE, CROSSPLANE_CLI, CROSSPLANE_CORE, HELM
 
@@ -32,6 +31,7 @@ _NOT_APPLIED = {"Deployment", "Service"}
 _CORE, _RBAC, _PROCESS = "crossplane-core", "crossplane-rbac", "function"
 _FUNCTION_PORT = 9543
 _CA, _CLIENT, _SERVER = "crossplane-root-ca", "crossplane-tls-client", "function-kratix-server"
+_CLIENT_FOLDER, _SERVER_FOLDER = "client-certificates", "function-certificates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,16 @@ class Crossplane:
             UnavailableError: Something cannot be built, found or started.
         """
         for manifest in self._chart():
-            if manifest["kind"] not in _NOT_APPLIED:
-                self.plane.cluster.apply(manifest)
+            self.plane.cluster.apply(manifest)
         self.plane.run.until(
             "core's roles are aggregated",
             lambda: (self.plane.cluster.get(_RBAC_VERSION, "ClusterRole", "crossplane") or {}).get("rules"),
-            process=f"{self.plane.name}-kube-controller-manager",
+            process=self.plane.process("kube-controller-manager"),
             timeout=_TIMEOUT,
         )
         kubeconfig = self._kubeconfig("crossplane")
         self._init(kubeconfig)
-        _write(self._folder("client-certificates"), self._secret(_CLIENT))
+        self.plane.write(_CLIENT_FOLDER, self._secret(_CLIENT))
         self.start_core()
         self._start_rbac()
         self._install_function()
@@ -70,7 +69,7 @@ class Crossplane:
         """Start core."""
         folder = self.plane.folder
         self.plane.run.start(
-            self._process(_CORE),
+            self.plane.process(_CORE),
             [tools.find(CROSSPLANE_CORE), "core", "start"],
             env={
                 "KUBECONFIG": str(folder / "kubeconfig-crossplane"),
@@ -78,9 +77,9 @@ class Crossplane:
                 "POD_SERVICE_ACCOUNT": "crossplane",
                 "ENABLE_WEBHOOKS": "false",
                 "TLS_CLIENT_SECRET_NAME": _CLIENT,
-                "TLS_CLIENT_CERTS_DIR": str(folder / "client-certificates"),
-                "XPKG_CACHE_DIR": str(self._folder("xpkg")),
-                "XFN_CACHE_DIR": str(self._folder("xfn")),
+                "TLS_CLIENT_CERTS_DIR": str(folder / _CLIENT_FOLDER),
+                "XPKG_CACHE_DIR": str(self.plane.subfolder("xpkg")),
+                "XFN_CACHE_DIR": str(self.plane.subfolder("xfn")),
                 "METRICS_PORT": str(self.plane.port(18080)),
                 "HEALTH_PROBE_PORT": str(self.plane.port(18180)),
                 "PACKAGE_RUNTIME": "Provider=External;Function=External",
@@ -89,23 +88,23 @@ class Crossplane:
 
     def kill_core(self) -> None:
         """End core as a crash would."""
-        self.plane.run.kill(self._process(_CORE))
+        self.plane.run.kill(self.plane.process(_CORE))
 
     def start_function(self) -> None:
         """Start the function, with mTLS by core's certificates."""
         self.plane.run.start(
-            self._process(_PROCESS),
+            self.plane.process(_PROCESS),
             [
                 *(sys.executable, "-m", "function.main"),
                 f"--address=127.0.0.1:{self._function_port}",
-                f"--tls-certs-dir={self.plane.folder / 'function-certificates'}",
+                f"--tls-certs-dir={self.plane.folder / _SERVER_FOLDER}",
             ],
             env={"PYTHONPATH": str(_ROOT)},
         )
 
     def kill_function(self) -> None:
         """End the function as a crash would."""
-        self.plane.run.kill(self._process(_PROCESS))
+        self.plane.run.kill(self.plane.process(_PROCESS))
 
     @property
     def _function_port(self) -> int:
@@ -119,9 +118,8 @@ class Crossplane:
             raise UnavailableError(f"cannot render Crossplane's chart: {done.stderr.strip()}")
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         for document in yaml.safe_load_all(done.stdout):
-            if document:
-                namespaced = document["kind"] in {"ServiceAccount", "Secret", "Service", "Deployment"}
-                if namespaced:
+            if document and document["kind"] not in _NOT_APPLIED:
+                if document["kind"] in {"ServiceAccount", "Secret"}:
                     document["metadata"].setdefault("namespace", NAMESPACE)
                 yield document
 
@@ -149,18 +147,14 @@ class Crossplane:
 
     def _start_rbac(self) -> None:
         self.plane.run.start(
-            self._process(_RBAC),
+            self.plane.process(_RBAC),
             [
                 tools.find(CROSSPLANE_CORE),
                 "rbac",
                 "start",
                 "--provider-clusterrole=crossplane:allowed-provider-permissions",
             ],
-            env={
-                "KUBECONFIG": str(self._kubeconfig("rbac-manager")),
-                "METRICS_PORT": str(self.plane.port(18280)),
-                "HEALTH_PROBE_PORT": str(self.plane.port(18380)),
-            },
+            env={"KUBECONFIG": str(self._kubeconfig("rbac-manager"))},
         )
 
     def _install_function(self) -> None:
@@ -202,8 +196,8 @@ class Crossplane:
             {**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status}
         )
 
-    def _eventually(self, what: str, look: Any) -> None:
-        self.plane.run.until(what, look, process=self._process(_CORE), timeout=_TIMEOUT)
+    def _eventually(self, what: str, look: Callable[[], object]) -> None:
+        self.plane.run.until(what, look, process=self.plane.process(_CORE), timeout=_TIMEOUT)
 
     def _revisions(self) -> list[dict[str, Any]]:
         return self.plane.cluster.list("pkg.crossplane.io/v1", "FunctionRevision")
@@ -215,7 +209,7 @@ class Crossplane:
 
     def _push_package(self) -> str:
         run, folder = self.plane.run, self.plane.folder
-        registry = self._process("registry")
+        registry = self.plane.process("registry")
         run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
         file = folder / "function.xpkg"
         build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*"]
@@ -230,11 +224,11 @@ class Crossplane:
         return self.plane.port(15000)
 
     def _write_server_certificate(self) -> None:
-        secret = eventually("core made its CA", lambda: self._secret(_CA), timeout=_TIMEOUT)
+        secret = self._secret(_CA)
         ca = certificates.Pair(secret["tls.crt"], secret["tls.key"])
         server = certificates.issue(ca, FUNCTION, ["127.0.0.1"])
-        files = {"tls.crt": server.certificate, "tls.key": server.key, "ca.crt": ca.certificate}
-        _write(self._folder("function-certificates"), files)
+        files = {**server.files, "ca.crt": ca.certificate}
+        self.plane.write(_SERVER_FOLDER, files)
         data = {name: base64.b64encode(content).decode() for name, content in files.items()}
         metadata = {"name": _SERVER, "namespace": NAMESPACE}
         self.plane.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
@@ -246,17 +240,3 @@ class Crossplane:
     def _kubeconfig(self, service_account: str) -> Path:
         token = self.plane.cluster.token(NAMESPACE, service_account)
         return self.plane.kubeconfig_of(service_account, token)
-
-    def _folder(self, name: str) -> Path:
-        path = self.plane.folder / name
-        path.mkdir(exist_ok=True)
-        return path
-
-    def _process(self, program: str) -> str:
-        return f"{self.plane.name}-{program}"
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_bytes(content)

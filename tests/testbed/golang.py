@@ -39,7 +39,7 @@ def copy_files(module: Module, into: Path) -> None:
     Raises:
         UnavailableError: The module cannot be downloaded.
     """
-    source = _source(module, f"{module.path}@{module.version}")
+    source = Path(_download(module)["Dir"])
     partial = into.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name in module.files:
@@ -64,16 +64,12 @@ def pin(module: Module, tools: Sequence[Tool]) -> None:
 
 def _staged(module: Module) -> list[str]:
     """The modules that it publishes beside itself and requires at no version."""
-    downloaded = _download(module, f"{module.path}@{module.version}")
-    text = Path(downloaded["GoMod"]).read_text(encoding="utf-8")
+    text = Path(_download(module)["GoMod"]).read_text(encoding="utf-8")
     return re.findall(r"^\s+(\S+) v0\.0\.0$", text, re.MULTILINE)
 
 
-def _source(module: Module, query: str) -> Path:
-    return Path(_download(module, query)["Dir"])
-
-
-def _download(module: Module, query: str) -> dict[str, str]:
+def _download(module: Module) -> dict[str, str]:
+    query = f"{module.path}@{module.version}"
     output = _go(module, ["mod", "download", "-json", query], purpose=f"download {query}", environment={})
     downloaded: dict[str, str] = json.loads(output[output.index("{") :])
     return downloaded

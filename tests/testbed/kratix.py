@@ -64,21 +64,26 @@ class Kratix:
         self.plane.run.until(
             "Kratix's CRDs are served",
             lambda: cluster.serves("platform.kratix.io/v1alpha1", "Work", "Promise", "GitStateStore"),
-            process=f"{self.plane.name}-kube-apiserver",
+            process=self.plane.process("kube-apiserver"),
             timeout=_TIMEOUT,
         )
         cluster.apply(*_roles(config))
         self._start_git()
         authority = self._write_certificates()
         self.start_manager()
-        self._until_webhooks_listen()
+        self.plane.run.until(
+            "Kratix's webhooks listen",
+            lambda: self.plane.run.listens(_WEBHOOK_PORT),
+            process=self.plane.process(_MANAGER),
+            timeout=_TIMEOUT,
+        )
         cluster.apply(*_webhooks(config, authority))
 
     def start_manager(self) -> None:
         """Start the manager, as its own ServiceAccount: as an administrator, Promises cannot be deleted."""
         token = self.plane.cluster.token(NAMESPACE, _ACCOUNT)
         self.plane.run.start(
-            self._process(_MANAGER),
+            self.plane.process(_MANAGER),
             [
                 *("sh", "-c", _KEEP_TMPDIR),
                 tools.find(KRATIX_MANAGER),
@@ -88,7 +93,7 @@ class Kratix:
             ],
             env={
                 "KUBECONFIG": str(self.plane.kubeconfig_of("kratix", token)),
-                "TMPDIR": str(self._folder("tmp")),  # its webhooks' certificates are looked for below it
+                "TMPDIR": str(self.plane.folder / "tmp"),  # its webhooks' certificates are looked for below it
                 "KUBERNETES_NAMESPACE": NAMESPACE,
                 "WC_IMG": "kratix-adapter",
             },
@@ -96,21 +101,21 @@ class Kratix:
 
     def kill_manager(self) -> None:
         """End the manager as a crash would."""
-        self.plane.run.kill(self._process(_MANAGER))
+        self.plane.run.kill(self.plane.process(_MANAGER))
+
+    @property
+    def _repository(self) -> Path:
+        return self.plane.folder / f"git/{STORE}.git"
 
     def files(self) -> dict[str, str]:
         """What is in the state store now: each file's text, by its path."""
-        repository = self._folder("git") / f"{STORE}.git"
+        repository = self._repository
         commit = _git(repository, "rev-parse", "main").strip()  # Kratix may write while this reads
         paths = [path for path in _git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if path]
         return {path: _plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
 
-    def commits(self) -> int:
-        """How many commits the state store has."""
-        return int(_git(self._folder("git") / f"{STORE}.git", "rev-list", "--count", "main"))
-
     def _start_git(self) -> None:
-        repository = self._folder("git") / f"{STORE}.git"
+        repository = self._repository
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repository], check=True)
         # The branch has to be there before Kratix writes to it.
         tree = _git(repository, "hash-object", "-t", "tree", "-w", "/dev/null").strip()
@@ -118,11 +123,10 @@ class Kratix:
         commit = _git(repository, *author, "commit-tree", tree, "-m", "Begin").strip()
         _git(repository, "update-ref", "refs/heads/main", commit)
         server = certificates.issue(certificates.authority("git"), "git", ["127.0.0.1"])
-        folder = self._folder("git-certificates")
-        _write(folder, server)
+        folder = self.plane.write("git-certificates", server.files)
         password, port = secrets.token_hex(16), self.plane.port(8443)
         self.plane.run.start(
-            self._process(_GIT),
+            self.plane.process(_GIT),
             [
                 *(sys.executable, _GIT_SERVER, repository.parent, str(port)),
                 *(folder / "tls.crt", folder / "tls.key"),
@@ -151,30 +155,9 @@ class Kratix:
 
     def _write_certificates(self) -> bytes:
         authority = certificates.authority("kratix webhooks")
-        folder = self._folder("tmp") / "k8s-webhook-server/serving-certs"
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder, certificates.issue(authority, "webhooks", ["127.0.0.1"]))
+        server = certificates.issue(authority, "webhooks", ["127.0.0.1"])
+        self.plane.write("tmp/k8s-webhook-server/serving-certs", server.files)
         return authority.certificate
-
-    def _until_webhooks_listen(self) -> None:
-        probe = [sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {_WEBHOOK_PORT}), 1)"]
-
-        def listens() -> bool:
-            try:
-                self.plane.run.call(probe)
-            except UnavailableError:
-                return False
-            return True
-
-        self.plane.run.until("Kratix's webhooks listen", listens, process=self._process(_MANAGER), timeout=_TIMEOUT)
-
-    def _folder(self, name: str) -> Path:
-        path = self.plane.folder / name
-        path.mkdir(exist_ok=True)
-        return path
-
-    def _process(self, program: str) -> str:
-        return f"{self.plane.name}-{program}"
 
 
 def _config() -> Path:
@@ -207,7 +190,7 @@ def _webhooks(config: Path, authority: bytes) -> Iterator[dict[str, Any]]:
     """Its webhooks, called by a loopback URL instead of a Service."""
     for document in _documents(config / "webhook/manifests.yaml"):
         for webhook in document["webhooks"]:
-            path = webhook["clientConfig"].pop("service")["path"]
+            path = webhook["clientConfig"]["service"]["path"]
             webhook["clientConfig"] = {
                 "url": f"https://127.0.0.1:{_WEBHOOK_PORT}{path}",
                 "caBundle": base64.b64encode(authority).decode(),
@@ -229,12 +212,6 @@ def _plain(text: str) -> str:
         return gzip.decompress(base64.b64decode(text, validate=True)).decode()
     except (ValueError, gzip.BadGzipFile, EOFError):
         return text
-
-
-def _write(folder: Path, pair: certificates.Pair) -> None:
-    for name, content in (("tls.crt", pair.certificate), ("tls.key", pair.key)):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_bytes(content)
 
 
 def _git(repository: Path, *arguments: str) -> str:

@@ -17,6 +17,7 @@ _NAME = "provider-kubernetes"
 _GROUPS = ["kubernetes.crossplane.io", "kubernetes.m.crossplane.io"]
 _API = "kubernetes.m.crossplane.io/v1alpha1"
 _TIMEOUT = 60.0
+_WEBHOOK_PORT = 9443  # it has no flag for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Provider:
     plane: ControlPlane
 
     def up(self) -> None:
-        """Install it and wait until its API is served.
+        """Install it and wait until it runs.
 
         Raises:
             cache.UnavailableError: Something cannot be built, found or started.
@@ -39,23 +40,25 @@ class Provider:
         self.plane.run.until(
             "the API of provider-kubernetes is served",
             lambda: cluster.serves(_API, "Object", "ClusterProviderConfig"),
-            process=f"{self.plane.name}-kube-apiserver",
+            process=self.plane.process("kube-apiserver"),
             timeout=_TIMEOUT,
         )
         cluster.apply(*_roles())
         self.start()
+        self.plane.run.until(
+            "provider-kubernetes runs",
+            lambda: self.plane.run.listens(_WEBHOOK_PORT),  # the last of its servers to start
+            process=self.plane.process(_NAME),
+            timeout=_TIMEOUT,
+        )
 
     def start(self) -> None:
         """Start the provider, as its own ServiceAccount."""
         token = self.plane.cluster.token(NAMESPACE, _NAME)
-        folder = self.plane.folder / f"{_NAME}-certificates"  # its webhooks': it does not start without
-        folder.mkdir(exist_ok=True)
-        pair = certificates.issue(certificates.authority(_NAME), _NAME, ["127.0.0.1"])
-        (folder / "tls.crt").write_bytes(pair.certificate)
-        (folder / "tls.key").touch(mode=0o600)
-        (folder / "tls.key").write_bytes(pair.key)
+        server = certificates.issue(certificates.authority(_NAME), _NAME, ["127.0.0.1"])
+        folder = self.plane.write(f"{_NAME}-certificates", server.files)  # its webhooks': it does not start without
         self.plane.run.start(
-            f"{self.plane.name}-{_NAME}",
+            self.plane.process(_NAME),
             [
                 tools.find(PROVIDER_KUBERNETES),
                 f"--health-probe-bind-addr=127.0.0.1:{self.plane.port(18780)}",

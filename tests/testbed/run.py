@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,13 +65,32 @@ class Run:
         _ip("netns", "add", self.namespace)
         _ip("-netns", self.namespace, "link", "set", "lo", "up")
 
-    def start(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> None:
-        """Start a process in the run's network namespace; its output goes to `<name>.log`."""
-        self._spawn(name, ["ip", "netns", "exec", self.namespace, *map(str, command)], env or {}, ())
+    def start(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+    ) -> None:
+        """Start a process in the run's network namespace; its output goes to `<name>.log`.
 
-    def start_with(self, name: str, command: Sequence[str | Path], *, fds: Sequence[int]) -> None:
-        """The same, with open files of this process's handed on."""
-        self._spawn(name, ["ip", "netns", "exec", self.namespace, *map(str, command)], {}, fds)
+        Args:
+            env: Added to this process's environment.
+            fds: Open files of this process that are handed on.
+        """
+        with self._log(name).open("ab") as log:
+            process = subprocess.Popen(
+                self._inside(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**_environment(), **(env or {})},
+                cwd=self.folder,
+                pass_fds=fds,
+                start_new_session=True,  # a group of its own, which a signal reaches as a whole
+            )
+        self._pid_file(name).write_text(_identity(process.pid), encoding="utf-8")
 
     def call(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> str:
         """Run a command in the network namespace to its end.
@@ -79,7 +99,7 @@ class Run:
             UnavailableError: It exits non-zero; with the last lines of what it said.
         """
         done = subprocess.run(
-            ["ip", "netns", "exec", self.namespace, *map(str, command)],
+            self._inside(command),
             env={**_environment(), **(env or {})},
             capture_output=True,
             text=True,
@@ -105,6 +125,15 @@ class Run:
                     f"cannot wait until {what}: not within {timeout:.0f} s; {process} says:\n{self.log_end(process)}"
                 )
             time.sleep(0.05)
+
+    def listens(self, port: int) -> bool:
+        """Whether something listens on a port of the network namespace's loopback."""
+        probe = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
+        try:
+            self.call([sys.executable, "-c", probe])
+        except UnavailableError:
+            return False
+        return True
 
     def alive(self, name: str) -> bool:
         """Whether the process runs, and is the one that was started."""
@@ -132,13 +161,9 @@ class Run:
             time.sleep(0.01)
         self._pid_file(name).unlink(missing_ok=True)
 
-    def log(self, name: str) -> Path:
-        """The file that a process's output goes to."""
-        return self.folder / f"{name}.log"
-
     def log_end(self, name: str) -> str:
         """The last lines of a process's log."""
-        lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self._log(name).read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:])
 
     def end(self) -> None:
@@ -164,19 +189,11 @@ class Run:
     def _pid_file(self, name: str) -> Path:
         return self.folder / f"{name}.pid"
 
-    def _spawn(self, name: str, command: Sequence[str], env: Mapping[str, str], fds: Sequence[int]) -> None:
-        with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**_environment(), **env},
-                cwd=self.folder,
-                pass_fds=fds,
-                start_new_session=True,  # a group of its own, which a signal reaches as a whole
-            )
-        self._pid_file(name).write_text(_identity(process.pid), encoding="utf-8")
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _inside(self, command: Sequence[str | Path]) -> list[str]:
+        return ["ip", "netns", "exec", self.namespace, *map(str, command)]
 
 
 def runs() -> list[Run]:

@@ -1,12 +1,12 @@
 """Finds the real programs that tests run, or builds them from their published Go modules.
 
-`make crossplane` builds what `make test` needs, `make testbed` all of them; `make pin` resolves the modules after a
-change in `versions.py`. A build takes minutes and happens once on a machine.
+`make crossplane` builds what `make test` needs, `make testbed` what its profile does, and `python -m testbed.tools testbed`
+all of them; `make pin` resolves the modules after a change in `versions.py`. A build takes minutes and happens once on a
+machine.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
@@ -70,8 +70,10 @@ def find_all(tools: Iterable[Tool]) -> None:
     Raises:
         UnavailableError: Some can be neither found nor built; all of them are told.
     """
-    wanted = [tool for tool in tools if not cached(tool).exists() or os.environ.get(tool.variable)]
-    modules = [list(group) for _, group in itertools.groupby(wanted, key=lambda tool: tool.module.name)]
+    # Those of one module after each other: they share most of what is compiled.
+    modules: dict[str, list[Tool]] = {}
+    for tool in tools:
+        modules.setdefault(tool.module.name, []).append(tool)
     failures: list[str] = []
 
     def build(group: Sequence[Tool]) -> None:
@@ -82,7 +84,7 @@ def find_all(tools: Iterable[Tool]) -> None:
                 failures.append(str(error))
 
     with ThreadPoolExecutor(_BUILDS) as builders:
-        list(builders.map(build, modules))
+        list(builders.map(build, modules.values()))
     if failures:
         raise UnavailableError("\n".join(failures))
 
