@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from testbed import certificates, tools
 from testbed.cluster import Cluster
-from testbed.run import Run
+from testbed.run import FORWARD, Run
 from testbed.versions import ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER
+
+API_PORT = 6443
 
 _READY = 60.0
 _HOSTS = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-_FORWARD = Path(__file__).with_name("forward.py")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class ControlPlane:
                 tools.find(KUBE_APISERVER),
                 "--bind-address=127.0.0.1",
                 "--advertise-address=127.0.0.1",
-                f"--secure-port={self.port(6443)}",
+                f"--secure-port={self.port(API_PORT)}",
                 "--endpoint-reconciler-type=none",  # refuses a loopback address
                 f"--etcd-servers=http://127.0.0.1:{self.port(2379)}",
                 "--service-cluster-ip-range=10.96.0.0/16",
@@ -152,7 +153,7 @@ class ControlPlane:
 
     def kubeconfig_of(self, name: str, token: str) -> Path:
         """A kubeconfig with a token, for a process inside the network namespace."""
-        return self._write_kubeconfig(f"kubeconfig-{name}", token, self.port(6443))
+        return self._write_kubeconfig(f"kubeconfig-{name}", token, self.port(API_PORT))
 
     def process(self, program: str) -> str:
         """What a program of this control plane is called among the run's processes."""
@@ -178,7 +179,7 @@ class ControlPlane:
             descriptor = listening.fileno()
             self.run.start(
                 self.process("forward"),
-                [sys.executable, _FORWARD, str(descriptor), str(self.port(6443))],
+                [sys.executable, FORWARD, str(self.port(API_PORT)), str(descriptor)],
                 fds=[descriptor],
             )
         self._write_kubeconfig(self.kubeconfig.name, self._admin_token(), port)
@@ -200,7 +201,7 @@ class ControlPlane:
             "tokens.csv": f"{token},admin,admin,system:masters\n".encode(),
         }
         self.write(".", files)
-        self._write_kubeconfig(self.inner_kubeconfig.name, token, self.port(6443))
+        self._write_kubeconfig(self.inner_kubeconfig.name, token, self.port(API_PORT))
 
     def _admin_token(self) -> str:
         return (self.folder / "tokens.csv").read_text(encoding="utf-8").partition(",")[0]

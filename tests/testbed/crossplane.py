@@ -15,7 +15,7 @@ import yaml
 
 from testbed import certificates, tools
 from testbed.cache import UnavailableError
-from testbed.controlplane import ControlPlane
+from testbed.controlplane import API_PORT, ControlPlane
 from testbed.versions import CRANE, CROSSPLANE_CLI, CROSSPLANE_CORE, HELM
 
 NAMESPACE = "crossplane-system"
@@ -146,8 +146,9 @@ class Crossplane:
                 return
 
     def _start_rbac(self) -> None:
+        name = self.plane.process(_RBAC)
         self.plane.run.start(
-            self.plane.process(_RBAC),
+            name,
             [
                 tools.find(CROSSPLANE_CORE),
                 "rbac",
@@ -155,6 +156,8 @@ class Crossplane:
                 "--provider-clusterrole=crossplane:allowed-provider-permissions",
             ],
             env={"KUBECONFIG": str(self._kubeconfig("rbac-manager"))},
+            # It serves its metrics on 8080, and has no flag for it; so do providers.
+            namespace=self.plane.run.secluded(name, reaches=self.plane.port(API_PORT)),
         )
 
     def _install_function(self) -> None:

@@ -1,19 +1,29 @@
-"""Carries connections from a socket of the host's to a port inside a network namespace.
+"""Carries connections from a listening socket to a port of the network namespace that this process runs in.
 
-The socket was opened outside and is handed on by its number; a socket stays in the namespace it was opened in. So a
-kubectl on the host reaches an API server that only listens on the loopback of its own namespace.
+    forward.py --listen PORT COMMAND...      open a socket here, then become COMMAND, with the socket's number added
+    forward.py PORT DESCRIPTOR               carry
+
+A socket stays in the namespace it was opened in, and it is handed on by its number. So a kubectl on the host reaches an
+API server that only listens on the loopback of its own namespace, and a process with a namespace to itself does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 
 _CHUNK = 65536
 
 
-async def _serve(descriptor: int, port: int) -> None:
+def _listen(port: int, command: list[str]) -> None:
+    listening = socket.create_server(("127.0.0.1", port))
+    listening.set_inheritable(True)
+    os.execvp(command[0], [*command, str(listening.fileno())])  # noqa: S606 - no shell is wanted
+
+
+async def _serve(port: int, descriptor: int) -> None:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
@@ -38,4 +48,6 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--listen":
+        _listen(int(sys.argv[2]), sys.argv[3:])
     asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -24,6 +24,9 @@ from testbed.cache import UnavailableError
 _STOP = 10.0
 _SHOWN_LINES = 20
 _OWNER = "owner"
+# Before what is secluded; a run's name has none, so that no run's namespace begins with another's and this.
+_SECLUDED = "+"
+FORWARD = Path(__file__).with_name("forward.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,7 @@ class Run:
         self.folder.mkdir(parents=True)
         if owner is not None:
             (self.folder / _OWNER).write_text(_identity(owner), encoding="utf-8")
-        _ip("netns", "add", self.namespace)
-        _ip("-netns", self.namespace, "link", "set", "lo", "up")
+        _make_namespace(self.namespace)
 
     def start(
         self,
@@ -72,16 +74,18 @@ class Run:
         *,
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
+        namespace: str | None = None,
     ) -> None:
         """Start a process in the run's network namespace; its output goes to `<name>.log`.
 
         Args:
             env: Added to this process's environment.
             fds: Open files of this process that are handed on.
+            namespace: What `secluded` made, to start it there instead.
         """
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
-                self._inside(command),
+                _inside(namespace or self.namespace, command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -92,6 +96,22 @@ class Run:
             )
         self._pid_file(name).write_text(_identity(process.pid), encoding="utf-8")
 
+    def secluded(self, name: str, *, reaches: int) -> str:
+        """Make a network namespace for a process whose ports another of the run has too, and no flag can change.
+
+        Args:
+            reaches: The port of the run's loopback that it reaches, on its own loopback, through a forwarder.
+
+        Returns:
+            What `start` takes.
+        """
+        namespace = f"{self.namespace}{_SECLUDED}{name}"
+        _make_namespace(namespace)
+        carry = _inside(self.namespace, [sys.executable, FORWARD, str(reaches)])
+        listen = [sys.executable, FORWARD, "--listen", str(reaches)]
+        self.start(f"{name}-forward", [*listen, *carry], namespace=namespace)
+        return namespace
+
     def call(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> str:
         """Run a command in the network namespace to its end.
 
@@ -99,7 +119,7 @@ class Run:
             UnavailableError: It exits non-zero; with the last lines of what it said.
         """
         done = subprocess.run(
-            self._inside(command),
+            _inside(self.namespace, command),
             env={**_environment(), **(env or {})},
             capture_output=True,
             text=True,
@@ -173,8 +193,10 @@ class Run:
             self.signal(pid_file.stem, signal.SIGTERM)
         for pid_file in started:
             self.stop(pid_file.stem)
-        if Path("/run/netns", self.namespace).exists():
-            _ip("netns", "delete", self.namespace)
+        made = Path("/run/netns")
+        for path in [made / self.namespace, *made.glob(f"{self.namespace}{_SECLUDED}*")]:
+            if path.exists():
+                _ip("netns", "delete", path.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> Iterator[tuple[str, bool]]:
@@ -192,13 +214,19 @@ class Run:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _inside(self, command: Sequence[str | Path]) -> list[str]:
-        return ["ip", "netns", "exec", self.namespace, *map(str, command)]
-
 
 def runs() -> list[Run]:
     """Every run that left a folder, whether its processes still live or not."""
     return [Run(path.name) for path in sorted(_home().glob("*")) if path.is_dir()]
+
+
+def _inside(namespace: str, command: Sequence[str | Path]) -> list[str]:
+    return ["ip", "netns", "exec", namespace, *map(str, command)]
+
+
+def _make_namespace(name: str) -> None:
+    _ip("netns", "add", name)
+    _ip("-netns", name, "link", "set", "lo", "up")
 
 
 def _home() -> Path:
