@@ -61,11 +61,7 @@ def definition(promise: str, api: Api, *, prefix: str = PREFIX, scope: Scope = "
     """
     group = f"{prefix}{api.group}"
     name = f"{api.names['plural']}.{group}"
-    if not is_subdomain(name):
-        cause = f"must be shorter: the XRD would be called {name[:40]}…, with {len(name)} characters of at most {NAME_LIMIT}"
-        raise InvalidError(
-            f"{PATH}.spec.group", cause if len(name) > NAME_LIMIT else f"cannot have the prefix {prefix!r}"
-        )
+    _check_name(name, prefix)
     # Core labels CompositionRevisions with the Composition's name (composition/revision.go), which bounds it.
     composition = name if len(name) <= LABEL_LIMIT else bounded(name, name)
     schemas = {version.name: reserved.kept(version) for version in api.versions}
@@ -85,6 +81,15 @@ def definition(promise: str, api: Api, *, prefix: str = PREFIX, scope: Scope = "
     notes = [note for version in api.versions for note in (*schemas[version.name].notes, *_left_out(version))]
     api_version = f"{group}/{api.storage.name}"
     return Definition(manifest, composition, str(api.names["kind"]), api_version, tuple(notes))
+
+
+def _check_name(name: str, prefix: str) -> None:
+    if is_subdomain(name):
+        return
+    cause = f"cannot have the prefix {prefix!r}"
+    if len(name) > NAME_LIMIT:
+        cause = f"is too long: the XRD's name {name[:40]}… would have {len(name)} characters, and may have {NAME_LIMIT}"
+    raise InvalidError(f"{PATH}.spec.group", cause)
 
 
 def _version(version: Version, schema: Mapping[str, Any]) -> dict[str, Any]:

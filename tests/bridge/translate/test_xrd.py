@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema
-import promises
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import promises
 from bridge.translate import api, xrd
 from bridge.translate.status import KRATIX_STATUS
 from function.api.errors import InvalidError
@@ -342,7 +342,7 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     ),
     "too long": (
         promises.promise(api=promises.api(group=".".join(["a" * 61] * 4))),
-        "spec.api.spec.group: must be shorter: the XRD would be called caches.xp.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…, with 257 characters of at most 253",
+        f"spec.api.spec.group: is too long: the XRD's name caches.xp.{'a' * 30}… would have 257 characters, and may have 253",
     ),
 }  # fmt: skip
 
