@@ -96,9 +96,10 @@ def _stored(spec: _Schema) -> _Schema:
 def _roots(old: _Schema, new: _Schema, name: str) -> Iterator[str]:
     before, after = (_whole(version) for version in (old, new))
     properties = after["properties"]
-    status = properties["status"]
+    status, declared = properties["status"], before["properties"]["status"].get("properties", {})
     # A status is written anew, so a field that is gone from it loses nothing; one that is left has to be as it was.
-    kept = {**before["properties"]["status"].get("properties", {}), **status.get("properties", {})}
+    # What is below status.kratix the function writes, and nobody else.
+    kept = {**declared, **status.get("properties", {}), "kratix": declared.get("kratix", {_FREE_FORM: True})}
     after = {**after, "properties": {**properties, "status": {**status, "properties": kept}}}
     for reason in _narrowed(before, after, ""):
         yield f"{name} {reason}"
@@ -112,7 +113,7 @@ def _whole(version: _Schema) -> dict[str, Any]:
     longest = min(name.get("maxLength", LABEL_LIMIT), LABEL_LIMIT)
     metadata = {"type": "object", "properties": {"name": {"type": "string", "maxLength": longest}}}
     objects = {part: {"type": "object", **(properties.get(part) or {})} for part in ("spec", "status")}
-    return {**schema, "type": "object", "properties": {**objects, "metadata": metadata}}
+    return {**schema, "type": "object", "required": ["spec"], "properties": {**objects, "metadata": metadata}}
 
 
 def _narrowed(old: _Schema, new: _Schema, path: str, judge: str = "") -> Iterator[str]:
@@ -121,7 +122,7 @@ def _narrowed(old: _Schema, new: _Schema, path: str, judge: str = "") -> Iterato
     Args:
         judge: The nearest object around it whose rules see its fields.
     """
-    if new.keys() <= {_FREE_FORM, "description"}:
+    if new.get(_FREE_FORM) and new.keys() <= {_FREE_FORM, "description"}:
         return
     types = _types(old)
     if not types <= _types(new):

@@ -256,6 +256,20 @@ def test_change(name: str):
     assert (breaks(change.old, change.new), breaks(change.new, change.old)) == (change.said, change.back)
 
 
+def test_what_core_and_the_function_add_breaks_nothing():
+    bare = {
+        "name": "v1",
+        "served": True,
+        "referenceable": True,
+        "schema": {"openAPIV3Schema": {"properties": {"spec": {}}}},
+    }
+    own = xrd(promises.version("v1", {"type": "object"}))
+    assert breaks({**own, "spec": {**own["spec"], "versions": [bare]}}, own) == ()
+    free = {"type": "object", "properties": {"kratix": {"type": "object", FREE: True}}}
+    bare["schema"] = {"openAPIV3Schema": {"properties": {"spec": {"type": "object"}, "status": free}}}
+    assert breaks({**own, "spec": {**own["spec"], "versions": [bare]}}, own) == ()
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_same_breaks_nothing(name: str):
     assert breaks(CHANGES[name].new, CHANGES[name].new) == ()
