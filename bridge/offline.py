@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bridge import known
 from bridge.errors import FolderError
 from bridge.manifest import Manifest, files, read
-from bridge.translate import compatible, gitops, inventory, publication, xrd
+from bridge.translate import compatible, composition, gitops, inventory, publication, xrd
 from bridge.translate.composition import FUNCTION, Place
 from bridge.translate.publication import Publication, Settings
-from function.api.errors import InvalidError
+from function.api.errors import InvalidError, join
 from function.api.names import GROUP, INPUT_KIND, KRATIX_API_VERSION
 
 _INPUT_GROUPS = (GROUP, "apiextensions.crossplane.io")
@@ -59,7 +60,7 @@ def published(
     promises = [m for m in manifests if _is(m, "Promise")]
     if not promises:
         raise FolderError(f"cannot publish {', '.join(map(str, paths))}: no Promise is there")
-    settings = replace(settings, logic=_logic(logic, promises)) if logic else settings
+    settings = replace(settings, logic=_logic(logic, promises, settings.place)) if logic else settings
     publications = tuple(_publications(promises, settings))
     destinations = [m for m in manifests if _is(m, "Destination") and settings.place is Place.fleet]
     used = {id(m) for m in (*promises, *destinations)}
@@ -96,7 +97,7 @@ def _publications(promises: Sequence[Manifest], settings: Settings) -> Iterator[
         yield made
 
 
-def _logic(path: Path, promises: Sequence[Manifest]) -> Mapping[str, Any]:
+def _logic(path: Path, promises: Sequence[Manifest], place: Place) -> Mapping[str, Any]:
     """A PromiseInput without its promise, which must be the one that is published."""
     given = [m for m in _read(path) if str(m.body.get("apiVersion")).partition("/")[0] in _INPUT_GROUPS]
     inputs = [(m, found, where) for m in given for found, where in _inputs(m)]
@@ -104,13 +105,26 @@ def _logic(path: Path, promises: Sequence[Manifest]) -> Mapping[str, Any]:
         cause = f"must hold one {INPUT_KIND} for one Promise, not {len(inputs)} for {len(promises)}"
         raise FolderError(f"cannot use {path}: it {cause}")
     manifest, found, where = inputs[0]
+    own = {field: value for field, value in found.items() if field != "promise"}
+    with promises[0].located():
+        promise = publication.read(promises[0].body)
     with manifest.located():
-        source = found.get("promise") or {}
-        name = (source.get("ref") or {}).get("name") or source.get("name")
-        own = promises[0].body.get("metadata", {}).get("name")
-        if name not in (None, own):
-            raise InvalidError(f"{where}promise", f"is {name}, and what is published is {own}")
-    return {field: value for field, value in found.items() if field != "promise"}
+        if "promise" in found and _name(found["promise"]) != promise.name:
+            cause = f"is {_name(found['promise'])}, and what is published is {promise.name}"
+            raise InvalidError(join(where, "promise"), cause)
+        try:
+            composition.promise_input(promise, place=place, logic=own)
+        except InvalidError as error:
+            raise error.within(where) from None
+    return own
+
+
+def _name(source: object) -> object:
+    """The name of a PromiseInput's promise, by reference or inline."""
+    if not isinstance(source, Mapping):
+        return None
+    ref = source.get("ref")
+    return ref.get("name") if isinstance(ref, Mapping) else source.get("name")
 
 
 def _inputs(manifest: Manifest) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -120,7 +134,7 @@ def _inputs(manifest: Manifest) -> Iterator[tuple[Mapping[str, Any], str]]:
     steps = spec.get("pipeline") if isinstance(spec, Mapping) else None
     for i, step in enumerate(steps if isinstance(steps, list) else ()):
         if isinstance(step, Mapping) and (step.get("functionRef") or {}).get("name") == FUNCTION and step.get("input"):
-            yield step["input"], f"spec.pipeline[{i}].input."
+            yield step["input"], f"spec.pipeline[{i}].input"
 
 
 def _inventory(destinations: Sequence[Manifest]) -> Iterator[Mapping[str, Any]]:
@@ -138,7 +152,11 @@ def _works(publications: Sequence[Publication], found: Sequence[Mapping[str, Any
 
 
 def _breaks(publications: Sequence[Publication], path: Path) -> Mapping[str, tuple[str, ...]]:
-    there = {m.body["metadata"]["name"]: m.body for m in _read(path) if m.body.get("kind") == xrd.KIND}
+    manifests = [manifest for manifest in _read(path) if manifest.body.get("kind") == xrd.KIND]
+    for manifest in manifests:
+        with manifest.located():
+            known.check(manifest.body)
+    there = {manifest.body["metadata"]["name"]: manifest.body for manifest in manifests}
     new = {each.definition.manifest["metadata"]["name"]: each.definition.manifest for each in publications}
     if not there.keys() & new.keys():
         raise FolderError(f"cannot use {path}: it holds no XRD {' or '.join(sorted(new))}")

@@ -62,15 +62,12 @@ def composition(
         InvalidError: The function would refuse its input, or the Composition is larger than a cluster takes.
     """
     _check_identity(promise)
-    pinned = {field: value for field, value in promise.spec.items() if field not in _LEFT_OUT}
-    added = _placed(logic or {}, place)
-    source = {"name": promise.name, **({"version": promise.version} if promise.version else {}), "spec": pinned}
-    input_ = {"apiVersion": names.INPUT_API_VERSION, "kind": names.INPUT_KIND, "promise": source, **added}
-    required = list(_required(parse(input_)))
+    given = promise_input(promise, place=place, logic=logic or {})
+    required = list(_required(parse(given)))
     step = {
         "step": STEP,
         "functionRef": {"name": function},
-        "input": input_,
+        "input": given,
         **({"requirements": {"requiredResources": required}} if required else {}),
     }
     manifest = {
@@ -85,6 +82,24 @@ def composition(
     }
     _check_size(manifest)
     return manifest
+
+
+def promise_input(promise: Promise, *, place: Place, logic: Mapping[str, Any]) -> dict[str, Any]:
+    """The function's input, with the Promise pinned in it.
+
+    Raises:
+        InvalidError: The function would refuse it, or it cannot work at that place, with the field's path in `logic`.
+    """
+    pinned = {field: value for field, value in promise.spec.items() if field not in _LEFT_OUT}
+    source = {"name": promise.name, **({"version": promise.version} if promise.version else {}), "spec": pinned}
+    given = {
+        "apiVersion": names.INPUT_API_VERSION,
+        "kind": names.INPUT_KIND,
+        "promise": source,
+        **_placed(logic, place),
+    }
+    parse(given)
+    return given
 
 
 def _check_identity(promise: Promise) -> None:
