@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -252,3 +253,13 @@ def test_errors_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert error.format(path=tmp_path) in err
     assert err.startswith("kratix-crossplane: ")
     assert err.count("\n") == 1
+
+
+def test_the_docs_show_what_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    root = Path(__file__).parents[2]
+    text = (root / "docs/publish.md").read_text(encoding="utf-8")
+    block = re.search(r"```console\n\$ kratix-crossplane publish (?P<flags>.*)\n(?P<output>(?:(?!```).*\n)*)```", text)
+    assert block
+    monkeypatch.chdir(root)
+    code, out, err = ran(capsys, *block["flags"].split())
+    assert (code, out, err) == (0, block["output"], "")
