@@ -53,6 +53,7 @@ PROMISES = {
     "lower case": _noted(promises.LOWER_CASE, "a"),
     "columns": _noted(promises.COLUMNS, "b"),
     "versions": _noted(promises.VERSIONS, "c"),
+    "long names": _noted(promises.promise("c" * 63, api=promises.api(group=".".join(["a" * 60] * 3))), "d"),
     "postgres": next(m for m in example.load("postgres").required if m["kind"] == "Promise"),
 }
 
@@ -126,7 +127,9 @@ def _without(spec: Manifest, field: str) -> Manifest:
     return {**spec, "properties": {name: schema for name, schema in spec["properties"].items() if name != field}}
 
 
-@pytest.mark.parametrize(("name", "spec"), [("lower case", {}), ("columns", {}), ("versions", {"replicas": 5})])
+@pytest.mark.parametrize(
+    ("name", "spec"), [("lower case", {}), ("columns", {}), ("versions", {"replicas": 5}), ("long names", {})]
+)
 def test_a_request_becomes_ready(cluster: Cluster, tmp_path: Path, name: str, spec: Mapping[str, Any]):
     manifests = published(tmp_path, PROMISES[name])
     established(cluster, manifests)
@@ -147,6 +150,27 @@ def test_the_promises_rules_hold(cluster: Cluster, tmp_path: Path):
     request = requested(cluster, manifests, "default", replicas=None)
     assert request.seen()["spec"]["replicas"] == 3, "the Promise's default"
     request.delete()
+
+
+def test_the_rules_that_core_would_drop_hold(cluster: Cluster, tmp_path: Path):
+    spec = {
+        "type": "object",
+        "properties": {"size": {"type": "string"}, "a": {"type": "string"}, "b": {"type": "string"}},
+        "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+    }
+    name = {"type": "string", "pattern": "^[a-z]+$", "minLength": 3}
+    metadata = {"type": "object", "properties": {"name": name}}
+    version = promises.version(root={"properties": {"metadata": metadata, "spec": spec}})
+    manifests = published(tmp_path, _noted(promises.promise("shelf", api=promises.api(version, kind="Shelf")), "e"))
+    established(cluster, manifests)
+    for given, message in (
+        ({"name": "one-two", "a": "x"}, "must match"),
+        ({"name": "ab", "a": "x"}, "at least 3 characters"),
+        ({"name": "neither"}, "must validate one and only one schema"),
+    ):
+        with pytest.raises(exceptions.UnprocessibleEntityError, match=message):
+            requested(cluster, manifests, **given)
+    requested(cluster, manifests, "both", a="x", b="x").delete()
 
 
 def test_an_xr_stays_with_the_version_that_it_selects(cluster: Cluster, tmp_path: Path):
