@@ -59,18 +59,21 @@ def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
         old: The XRD that is there.
         new: The one that would replace it.
     """
-    return tuple(dict.fromkeys(_reasons(old["spec"], new["spec"])))
+    return tuple(dict.fromkeys((*fixed(old, new), *_reasons(old["spec"], new["spec"]))))
+
+
+def fixed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """What of an XRD cannot be changed at all: the API server refuses it (xrd_types.go), with XRs or without."""
+    before, after = ({**each["spec"], "scope": each["spec"].get("scope", "Namespaced")} for each in (old, new))
+    values = [(field, before[field], after[field]) for field in ("group", "scope")]
+    names = sorted(before["names"].keys() | after["names"].keys())
+    values += [(f"names.{field}", before["names"].get(field), after["names"].get(field)) for field in names]
+    for path, value, other in values:
+        if value != other:
+            yield f"{path}: cannot change from {_shown(value)} to {_shown(other)}"
 
 
 def _reasons(old: _Schema, new: _Schema) -> Iterator[str]:
-    for path, before, after in (
-        ("group", old["group"], new["group"]),
-        ("names.kind", old["names"]["kind"], new["names"]["kind"]),
-        ("names.plural", old["names"]["plural"], new["names"]["plural"]),
-        ("scope", old.get("scope", "Namespaced"), new.get("scope", "Namespaced")),
-    ):
-        if before != after:
-            yield f"{path}: cannot change from {before} to {after}"
     versions = {version["name"]: version for version in new["versions"]}
     for version in old["versions"]:
         name, other = version["name"], versions.get(version["name"])

@@ -244,8 +244,8 @@ CHANGES: dict[str, Change] = {
     "kind": Change(
         xrd(),
         xrd(kind="Store"),
-        ("names.kind: cannot change from Cache to Store", "names.plural: cannot change from caches to stores"),
-        ("names.kind: cannot change from Store to Cache", "names.plural: cannot change from stores to caches"),
+        ("names.kind: cannot change from Cache to Store", "names.plural: cannot change from caches to stores", "names.singular: cannot change from cache to store"),
+        ("names.kind: cannot change from Store to Cache", "names.plural: cannot change from stores to caches", "names.singular: cannot change from store to cache"),
     ),
 }  # fmt: skip
 
