@@ -85,15 +85,16 @@ def _reasons(old: _Schema, new: _Schema) -> Iterator[str]:
         if version["served"] and not other["served"]:
             yield f"{name}: the version would no longer be served"
         yield from _roots(version, other, name)
-    stored, next_ = (_stored(spec) for spec in (old, new))
-    if stored["name"] != next_["name"]:
-        # Versions are converted by no webhook: what is stored is read as the other version as it is.
-        yield from _roots(stored, next_, f"{stored['name']} read as {next_['name']}")
+    for stored in _stored(old):
+        for other in _stored(new):
+            if stored["name"] != other["name"]:
+                # Versions are converted by no webhook: what is stored is read as the other version as it is.
+                yield from _roots(stored, other, f"{stored['name']} read as {other['name']}")
 
 
-def _stored(spec: _Schema) -> _Schema:
-    found: _Schema = next(version for version in spec["versions"] if version["referenceable"])
-    return found
+def _stored(spec: _Schema) -> list[_Schema]:
+    """The version that is stored; none in an XRD that core cannot serve."""
+    return [version for version in spec["versions"] if version["referenceable"]]
 
 
 def _roots(old: _Schema, new: _Schema, name: str) -> Iterator[str]:

@@ -35,6 +35,12 @@ LOGIC: dict[str, Any] = {
 INPUT = {"apiVersion": "kratix.fn.crossplane.io/v1beta1", "kind": "PromiseInput", **LOGIC}
 
 
+@pytest.fixture(autouse=True)
+def _pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    # pytest-xdist tells its workers the width of the terminal.
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def composition(**input_: Any) -> dict[str, Any]:
     step = {"step": "promise", "functionRef": {"name": "function-kratix"}, "input": {**INPUT, **input_}}
     other = {"step": "ready", "functionRef": {"name": "function-auto-ready"}}

@@ -275,6 +275,13 @@ def test_the_same_breaks_nothing(name: str):
     assert breaks(CHANGES[name].new, CHANGES[name].new) == ()
 
 
+def test_an_xrd_without_a_stored_version_has_no_xrs():
+    own = xrd(promises.version("v1"))
+    spec_ = own["spec"]
+    broken = {**own, "spec": {**spec_, "versions": [{**spec_["versions"][0], "referenceable": False}]}}
+    assert (breaks(broken, own), breaks(own, broken)) == ((), ())
+
+
 def test_the_scope():
     own, other = xrd(), xrd()
     other = {**other, "spec": {**other["spec"], "scope": "Cluster"}}

@@ -88,6 +88,10 @@ def test_a_promise_without_a_version_has_no_label_of_it():
     assert "version" not in step(composition)["input"]["promise"]
 
 
+def test_the_function_as_it_is_installed():
+    assert step(made(function="team-kratix"))["functionRef"] == {"name": "team-kratix"}
+
+
 def test_another_version_is_another_revision():
     first, second = (made(promises.promise(labels={"kratix.io/promise-version": v})) for v in ("v1.0.0", "v1.1.0"))
     assert first["metadata"]["name"] == second["metadata"]["name"], "one Composition, a revision for each state of it"
