@@ -16,17 +16,20 @@ from developer import Request, namespace
 from kubernetes.dynamic import exceptions
 
 import promises
-from testbed import example, profiles
+from bridge.translate import inventory
+from testbed import example, profiles, tools
 from testbed.cluster import Cluster, eventually
 from testbed.run import Run
+from testbed.versions import PROVIDER_KUBERNETES
 
 Manifest = dict[str, Any]
 
 _SLOW = 90.0
 _NAMESPACE = "team-orders"
+_CONFIG = "kubernetes.m.crossplane.io/v1alpha1"
 _XRD, _XR_CRD = "apiextensions.crossplane.io/v2", "apiextensions.k8s.io/v1"
 # What a published Promise does here: one ConfigMap that says which version of it made it.
-_LOGIC = {
+_LOGIC: Manifest = {
     "apiVersion": "kratix.fn.crossplane.io/v1beta1",
     "kind": "PromiseInput",
     "documents": [
@@ -69,9 +72,9 @@ def cluster() -> Iterator[Cluster]:
         run.end()
 
 
-def published(tmp_path: Path, promise: Mapping[str, Any]) -> list[Manifest]:
+def published(tmp_path: Path, promise: Mapping[str, Any], logic: Mapping[str, Any] = _LOGIC) -> list[Manifest]:
     """What the command prints."""
-    files = {"promise": promise, "input": _LOGIC}
+    files = {"promise": promise, "input": logic}
     for name, manifest in files.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(dict(manifest)))
     command = [Path(sys.executable).with_name("kratix-crossplane"), "publish", "--on", "fleet", "-o", "json"]
@@ -171,6 +174,29 @@ def test_the_rules_that_core_would_drop_hold(cluster: Cluster, tmp_path: Path):
         with pytest.raises(exceptions.UnprocessibleEntityError, match=message):
             requested(cluster, manifests, **given)
     requested(cluster, manifests, "both", a="x", b="x").delete()
+
+
+def test_the_inventory_is_accepted_and_read(cluster: Cluster, tmp_path: Path):
+    for crd in sorted((tools.files(PROVIDER_KUBERNETES.module) / "package/crds").glob("*providerconfigs.yaml")):
+        cluster.apply(yaml.safe_load(crd.read_text(encoding="utf-8")))
+    eventually("configs are served", lambda: cluster.serves(_CONFIG, "ClusterProviderConfig"), timeout=_SLOW)
+    annotations = {inventory.KUBECONFIG_ANNOTATION: "crossplane-system/dev-1"}
+    destination = {"metadata": {"name": "dev-1", "labels": {"environment": "dev"}, "annotations": annotations}}
+    cluster.apply(inventory.environment_config(destination), *inventory.provider_configs(destination))
+    config = cluster.get(_CONFIG, "ClusterProviderConfig", "dev-1") or {}
+    reference = {"namespace": "crossplane-system", "name": "dev-1", "key": "kubeconfig"}
+    assert config["spec"] == {"credentials": {"source": "Secret", "secretRef": reference}}
+
+    [document] = _LOGIC["documents"]
+    data = {"note": "${destinations[0].name}", "spec": "${destinations[0].labels.environment}"}
+    logic = {**_LOGIC, "documents": [{**document, "manifest": {**document["manifest"], "data": data}}]}
+    manifests = published(tmp_path, _noted(promises.promise("drawer", api=promises.api(kind="Drawer")), "f"), logic)
+    established(cluster, manifests)
+    request = requested(cluster, manifests, "near")
+    request.until("Ready", "True", timeout=_SLOW)
+    made = cluster.get("v1", "ConfigMap", "drawer-near", _NAMESPACE) or {}
+    assert made["data"] == {"note": "dev-1", "spec": "dev"}
+    request.delete()
 
 
 def test_an_xr_stays_with_the_version_that_it_selects(cluster: Cluster, tmp_path: Path):
