@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
 import yaml
@@ -14,22 +12,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from bridge.screen import clean, write
 from bridge.simulation import Gate, Outcome
 from function.api import files
 from function.model import Condition, JsonObject, lookup
 
-_PIPE_WIDTH = 120
 _CHAIN = 48
 _FIRST = {"Ready": 0, "Synced": 1}
 _STATUS_STYLE = {"True": "green", "False": "red", "Unknown": "yellow"}
 _STATE_STYLE = {"Misplaced": "yellow", "Moved": "yellow"}
 _FAILED_STYLE = {"Deny": "red", "Warn": "yellow", "Audit": "yellow"}
-
-
-def console() -> Console:
-    """A console on stdout; without a terminal it is wide, so that lines stay whole for grep."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
 def outcomes(found: Sequence[Outcome], screen: Console) -> None:
@@ -40,14 +32,7 @@ def outcomes(found: Sequence[Outcome], screen: Console) -> None:
         parts.append(
             Text(f"{ready} of {len(found)} XRs are Ready", "bold green" if ready == len(found) else "bold yellow")
         )
-    if screen.is_terminal:
-        screen.print(*parts, sep="\n")
-        return
-    # What pads a line to the width of a screen has no place in a file.
-    with screen.capture() as captured:
-        screen.print(*parts, sep="\n")
-    screen.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-    screen.file.flush()
+    write(screen, *parts)
 
 
 def _outcome(outcome: Outcome, width: int) -> RenderableType:
@@ -75,7 +60,7 @@ def _title(outcome: Outcome, width: int) -> Text:
     style = "green" if result.ready else "red"
     name = f"{xr['kind']} {xr['metadata']['name']}{f' ({namespace})' if namespace else ''}"
     verdict = "✓ Ready" if result.ready else "✗ not Ready" if result.synced else "✗ not Ready, not Synced"
-    title = Text.assemble((_clean(name), "bold"), "  ", (verdict, f"bold {style}"), " ")
+    title = Text.assemble((clean(name), "bold"), "  ", (verdict, f"bold {style}"), " ")
     return title.append("─" * max(0, width - title.cell_len), style)
 
 
@@ -93,7 +78,7 @@ def _gates(gates: Sequence[Gate]) -> RenderableType | None:
     grid = _grid("", "", "dim", "dim", "")
     several = len({gate.step for gate in gates}) > 1
     for gate in gates:
-        name = _clean(f"{gate.step}/{gate.name}" if several else gate.name)
+        name = clean(f"{gate.step}/{gate.name}" if several else gate.name)
         failed = [verdict for verdict in gate.verdicts if not verdict.passed]
         if not gate.reached:
             grid.add_row(Text("·", "dim"), Text(name, "dim"), gate.action, _subject(gate), Text("not reached", "dim"))
@@ -101,8 +86,8 @@ def _gates(gates: Sequence[Gate]) -> RenderableType | None:
             grid.add_row(Text("✓", "green"), name, gate.action, _subject(gate), "")
         for verdict in failed:
             style = _FAILED_STYLE[gate.action]
-            subject = _clean(verdict.document) or "request"
-            grid.add_row(Text("✗", style), Text(name, style), gate.action, subject, _clean(verdict.message))
+            subject = clean(verdict.document) or "request"
+            grid.add_row(Text("✗", style), Text(name, style), gate.action, subject, clean(verdict.message))
     return grid
 
 
@@ -119,14 +104,14 @@ def _placements(outcome: Outcome) -> RenderableType | None:
     grid = _grid("", "bold", "", "")
     for p in outcome.result.placements:
         state = Text(p.state, _STATE_STYLE.get(p.state, "green"))
-        grid.add_row(_directory(p.directory), _clean(p.destination), state, _clean(p.reason))
+        grid.add_row(_directory(p.directory), clean(p.destination), state, clean(p.reason))
     for directory, reason in outcome.unplaced:
-        grid.add_row(_directory(directory), "", Text("nowhere", "red"), _clean(reason))
+        grid.add_row(_directory(directory), "", Text("nowhere", "red"), clean(reason))
     return grid
 
 
 def _directory(directory: str) -> str:
-    return "root" if directory in ("", ".") else _clean(f"{directory}/")
+    return "root" if directory in ("", ".") else clean(f"{directory}/")
 
 
 def _files(found: Mapping[str, Mapping[str, str]]) -> RenderableType | None:
@@ -134,7 +119,7 @@ def _files(found: Mapping[str, Mapping[str, str]]) -> RenderableType | None:
         return None
     trees = []
     for destination, texts in found.items():
-        tree = Tree(Text(_clean(destination), "bold"), guide_style="dim")
+        tree = Tree(Text(clean(destination), "bold"), guide_style="dim")
         _grow(tree, {tuple(path.split("/")): text for path, text in texts.items()})
         trees.append(tree)
     return Group(*trees)
@@ -145,7 +130,7 @@ def _grow(tree: Tree, paths: Mapping[tuple[str, ...], str]) -> None:
     for head in sorted({path[0] for path in paths}):
         below = {path[1:]: text for path, text in paths.items() if path[0] == head}
         if () in below:
-            tree.add(Text.assemble(_clean(head), (_described(below[()]), "dim")))
+            tree.add(Text.assemble(clean(head), (_described(below[()]), "dim")))
             continue
         chain = head
         while len(firsts := {path[0] for path in below}) == 1 and all(len(path) > 1 for path in below):
@@ -153,7 +138,7 @@ def _grow(tree: Tree, paths: Mapping[tuple[str, ...], str]) -> None:
             if len(chain) + len(first) >= _CHAIN:
                 break
             chain, below = f"{chain}/{first}", {path[1:]: text for path, text in below.items()}
-        _grow(tree.add(Text(_clean(f"{chain}/"), "cyan")), below)
+        _grow(tree.add(Text(clean(f"{chain}/"), "cyan")), below)
 
 
 def _described(text: str) -> str:
@@ -168,7 +153,7 @@ def _described(text: str) -> str:
 
 def _object(body: JsonObject) -> str:
     name, namespace = lookup(body, "metadata", "name"), lookup(body, "metadata", "namespace")
-    return _clean(f"{body.get('kind')} {name or ''}{f' in {namespace}' if namespace else ''}")
+    return clean(f"{body.get('kind')} {name or ''}{f' in {namespace}' if namespace else ''}")
 
 
 def _objects(remote: Mapping[str, Sequence[JsonObject]]) -> RenderableType | None:
@@ -176,9 +161,9 @@ def _objects(remote: Mapping[str, Sequence[JsonObject]]) -> RenderableType | Non
         return None
     trees = []
     for destination, manifests in remote.items():
-        tree = Tree(Text(_clean(destination), "bold"), guide_style="dim")
+        tree = Tree(Text(clean(destination), "bold"), guide_style="dim")
         for manifest in manifests:
-            tree.add(Text.assemble(_object(manifest), (f"  {_clean(str(manifest.get('apiVersion')))}", "dim")))
+            tree.add(Text.assemble(_object(manifest), (f"  {clean(str(manifest.get('apiVersion')))}", "dim")))
         trees.append(tree)
     return Group(*trees)
 
@@ -189,9 +174,9 @@ def _composed(outcome: Outcome) -> RenderableType | None:
         return None
     grid = _grid("", "dim")
     for key, body in result.composed.items():
-        grid.add_row(_clean(key), _object(body))
+        grid.add_row(clean(key), _object(body))
     for key in result.deleted:
-        grid.add_row(Text(_clean(key), "red"), Text("deleted", "red"))
+        grid.add_row(Text(clean(key), "red"), Text("deleted", "red"))
     return grid
 
 
@@ -205,12 +190,12 @@ def _conditions(conditions: Sequence[Condition]) -> RenderableType | None:
     # Crossplane's own first: they are what kubectl get shows.
     for c in sorted(conditions, key=lambda c: _FIRST.get(c.type, len(_FIRST))):
         status = Text(c.status, _STATUS_STYLE.get(c.status, ""))
-        table.add_row(_clean(c.type), status, _clean(c.reason), _clean(c.message))
+        table.add_row(clean(c.type), status, clean(c.reason), clean(c.message))
     return table
 
 
 def _status(status: JsonObject) -> RenderableType | None:
-    return Text(_clean(files.to_yaml(status)).rstrip(), "dim") if status else None
+    return Text(clean(files.to_yaml(status)).rstrip(), "dim") if status else None
 
 
 def _events(outcome: Outcome) -> RenderableType | None:
@@ -219,7 +204,7 @@ def _events(outcome: Outcome) -> RenderableType | None:
     grid = _grid("", "", "dim")
     for event in outcome.result.events:
         style = "yellow" if event.type == "Warning" else "dim"
-        grid.add_row(Text(event.type, style), _clean(event.reason), _clean(event.message))
+        grid.add_row(Text(event.type, style), clean(event.reason), clean(event.message))
     return grid
 
 
@@ -229,8 +214,3 @@ def _footer(outcome: Outcome) -> RenderableType:
     if result.settled:
         return Text(f"settled after {times}", "dim")
     return Text(f"still changing after {times}: this never comes to rest", "bold yellow")
-
-
-def _clean(text: str) -> str:
-    """Text of users without what a terminal would take for a command."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

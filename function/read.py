@@ -196,7 +196,7 @@ def _destinations(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Iterator
             name=name,
             labels=strings(at(source, "labels")),
             strict_match_labels=at(data if copied else item.resource, "spec", "strictMatchLabels") is True,
-            deleting=bool(at(metadata, "deletionTimestamp")),
+            deleting=bool(at(metadata, "deletionTimestamp")) or at(data, "deleting") is True,
             provider_config=strings(at(source, "annotations")).get(names.PROVIDER_CONFIG_ANNOTATION, name),
         )
 

@@ -12,10 +12,10 @@ from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput
 from function.model import Plan, Request, Requirement
 
-PROMISE = "kratix/promise"
-DESTINATIONS = "kratix/destinations"
-PLACEMENTS = "kratix/workplacements"
-CONTEXT = "kratix/context/"
+PROMISE = names.REQUIRED_PROMISE
+DESTINATIONS = names.REQUIRED_DESTINATIONS
+PLACEMENTS = names.REQUIRED_PLACEMENTS
+CONTEXT = names.REQUIRED_CONTEXT
 
 
 def resources(plan: Plan, xr: Request) -> tuple[Requirement, ...]:

@@ -11,6 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
+import build
+import promises
+from bridge.translate import inventory, publication
+from bridge.translate.composition import Place
+from bridge.translate.publication import Settings
 from function.api.names import CHECKS_PASSED, CONDITIONS
 from testbed import example, process, tools
 from testbed.render import Rendered, RenderError, render
@@ -25,6 +30,13 @@ pytestmark = [
 ]
 
 SCENES = [pytest.param(name, xr, id=f"{name}/{xr}") for name in example.names() for xr in example.xr_names(name)]
+
+FUNCTION = {
+    "apiVersion": "pkg.crossplane.io/v1",
+    "kind": "Function",
+    "metadata": {"name": example.OURS},
+    "spec": {"package": "registry.example.org/function-kratix:v0.0.0"},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,3 +101,31 @@ def test_fatal_is_an_error_that_names_the_field(function: str):
 
     with example.targets(scene, function) as targets, pytest.raises(RenderError, match="checcks: unknown field"):
         render(next(iter(scene.xrs.values())), composition, scene.functions, targets=targets, required=scene.required)
+
+
+PUBLISHED = {"queue": promises.LOWER_CASE, "db": promises.COLUMNS, "broker": promises.VERSIONS}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("place", Place)
+def test_what_is_published_of_a_promise(name: str, place: Place, function: str):
+    logic = {
+        "documents": [build.config_map("claim")],
+        "deliver": {"as": "Object" if place is Place.fleet else "WorkPlacement"},
+    }
+    made = publication.publication(PUBLISHED[name], Settings(place=place, logic=logic))
+    destinations = [build.destination(f"dev-{i}", {"environment": "dev"}) for i in range(2)]
+    inventory_ = [inventory.environment_config(d) for d in destinations] if place is Place.fleet else destinations
+    xr = {
+        "apiVersion": made.definition.api_version,
+        "kind": made.definition.kind,
+        "metadata": {"name": "orders", "namespace": build.TEAM, "uid": "a"},
+        "spec": {"env": "dev"},
+    }
+    rendered = render(xr, made.composition, [FUNCTION], targets={example.OURS: function}, required=[*inventory_])
+
+    (composed,) = rendered.composed.values()
+    assert composed["kind"] == ("Object" if place is Place.fleet else "WorkPlacement")
+    status = rendered.xr["status"]["kratix"]
+    assert status["promise"] == {"name": name, "version": made.promise.version}
+    assert [p["destination"] for p in status["placements"]] in (["dev-0"], ["dev-1"])

@@ -39,6 +39,12 @@ KRATIX_PIPELINE_LABEL: Final = "kratix.io/pipeline-name"
 KRATIX_MISPLACED_LABEL: Final = "kratix.io/misplaced"
 KRATIX_DRY_RUN_LABEL: Final = "kratix.io/dry-run"
 
+# Under which names the function requires what it reads; a Composition that declares the same spares it a call.
+REQUIRED_PROMISE: Final = "kratix/promise"
+REQUIRED_DESTINATIONS: Final = "kratix/destinations"
+REQUIRED_PLACEMENTS: Final = "kratix/workplacements"
+REQUIRED_CONTEXT: Final = "kratix/context/"
+
 # Crossplane's annotation that holds a composed resource's key.
 COMPOSITION_RESOURCE_NAME: Final = "crossplane.io/composition-resource-name"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function.api.errors import InvalidError
+from function.api.errors import InvalidError, join
 
 PROMISE_VERSION_LABEL = "kratix.io/promise-version"
 
@@ -44,7 +44,9 @@ def from_spec(name: str, version: str, spec: Mapping[str, Any], path: str) -> Pr
     for i, selector in enumerate(_list(spec, "destinationSelectors", path)):
         labels = selector.get("matchLabels", {}) if isinstance(selector, Mapping) else None
         if not isinstance(labels, Mapping) or not all(isinstance(v, str) for v in labels.values()):
-            raise InvalidError(f"{path}.spec.destinationSelectors[{i}].matchLabels", "must be a mapping of strings")
+            raise InvalidError(
+                join(path, f"spec.destinationSelectors[{i}].matchLabels"), "must be a mapping of strings"
+            )
         selectors.append(dict(labels))
     return Promise(name, version, tuple(selectors), _pipelines(spec, path), spec)
 
@@ -65,7 +67,7 @@ def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
 
 def _pipelines(spec: Mapping[str, Any], path: str) -> tuple[str, ...]:
     node: Any = spec
-    where = f"{path}.spec"
+    where = join(path, "spec")
     for key in ("workflows", "resource", "configure"):
         node = node.get(key)
         where = f"{where}.{key}"
@@ -99,5 +101,5 @@ def _list(spec: Mapping[str, Any], key: str, path: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidError(f"{path}.spec.{key}", "must be a list")
+        raise InvalidError(join(path, f"spec.{key}"), "must be a list")
     return value

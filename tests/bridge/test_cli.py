@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import build
-from bridge import cli, show, simulation
+from bridge import cli, screen, show, simulation
 from bridge.folder import Case as FolderCase
 from function import simulate
 from function.model import Condition
@@ -361,7 +361,7 @@ def outcome(**fields: Any) -> simulation.Outcome:
 
 
 def shown(found: simulation.Outcome, capsys: pytest.CaptureFixture[str]) -> str:
-    show.outcomes([found], show.console())
+    show.outcomes([found], screen.console())
     return capsys.readouterr().out
 
 
