@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge import promises
+from bridge.errors import FolderError
 from function.simulate import process
 
 # gRPC, protobuf, rich's tables and the function itself are imported where they are used: help is there at once.
@@ -44,10 +46,7 @@ class Output(StrEnum):
     json = "json"
 
 
-@app.callback()
-def _main() -> None:
-    # With a callback a single command still is a subcommand: others join it.
-    pass
+app.add_typer(promises.app)
 
 
 _PATH = typer.Argument(
@@ -120,7 +119,6 @@ def _addresses(given: Sequence[str]) -> dict[str, str]:
 
 def _once(path: Path, xr: Path | None, output: Output, functions: Functions) -> int:
     from bridge import folder, simulation
-    from bridge.manifest import FolderError
     from function.simulate.errors import SimulationError
 
     try:
@@ -194,6 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except FolderError as error:
+        _complain(str(error))
+        sys.exit(ERROR)
     except typer.TyperException as error:
         # Click would exit with 2, which here means "not ready".
         _complain(f"{error.format_message().rstrip('.')} (--help shows how)")

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bridge import known, pipeline
-from bridge.manifest import SUFFIXES, FolderError, Manifest, read
+from bridge.errors import FolderError
+from bridge.manifest import Manifest, files, read
 from bridge.pipeline import Step
 from function.api import names
 from function.api.errors import InvalidError
 from function.model import lookup
 
 OBSERVED, DESIRED = "observed", "desired"
-_NOT_MANIFESTS = ("kustomization",)
 _COMPOSITE_LABEL = "crossplane.io/composite"
 _XRD = ("apiextensions.crossplane.io", "CompositeResourceDefinition")
 _NEAR = 0.87  # as the letters of Postgress and Postgres match, and not those of PostgresUser
@@ -68,7 +68,7 @@ def load(path: Path, xr: Path | None = None) -> Folder:
     if not path.exists():
         raise FolderError(f"cannot read {path}: there is no such file or folder")
     folder = path if path.is_dir() else path.parent
-    manifests = [m for file in ([path] if path.is_file() else _files(path)) for m in read(file, file.name)]
+    manifests = [m for file in ([path] if path.is_file() else files(path)) for m in read(file, file.name)]
     if not manifests:
         raise FolderError(f"cannot simulate {path}: it holds no manifests (*.yaml, *.yml, *.json)")
     asked = None
@@ -86,13 +86,6 @@ def load(path: Path, xr: Path | None = None) -> Folder:
         tuple(complete.get(id(m), m.body) for m in manifests if m.body["kind"] != names.INPUT_KIND),
         desired,
     )
-
-
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = [f for f in folder.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith(".")]
-    return sorted(f for f in found if f.stem.lower() not in _NOT_MANIFESTS)
 
 
 def _check(manifests: Iterable[Manifest]) -> None:
@@ -237,7 +230,7 @@ def _is_namespaced(xrd: Manifest) -> bool:
 def _desired(folder: Path, steps: Sequence[Step]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     others = {step.name for step in steps if not step.is_ours}
     found: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-    for file in _files(folder / DESIRED):
+    for file in files(folder / DESIRED):
         if file.stem not in others:
             cause = f"no step {file.stem} of another function is in the pipeline{known.guess(file.stem, others)}"
             raise FolderError(f"{DESIRED}/{file.name}: {cause}")
@@ -256,7 +249,7 @@ def _unnamed(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _observed(folder: Path, requests: Sequence[Manifest]) -> list[Mapping[str, Mapping[str, Any]]]:
     """What each XR has already; of several XRs Crossplane's own label says whose an object is."""
-    manifests = [m for file in _files(folder / OBSERVED) for m in read(file, f"{OBSERVED}/{file.name}")]
+    manifests = [m for file in files(folder / OBSERVED) for m in read(file, f"{OBSERVED}/{file.name}")]
     _check(manifests)
     owned: list[list[Manifest]] = [[] for _ in requests]
     for manifest in manifests:

@@ -17,9 +17,11 @@ from typing import Any
 
 import yaml
 
+from bridge.errors import FolderError
 from function.api.errors import InvalidError, shorten
 
-SUFFIXES = (".yaml", ".yml", ".json")
+_SUFFIXES = (".yaml", ".yml", ".json")
+_NOT_MANIFESTS = ("kustomization",)
 _MAX_DEPTH = 64
 _MAX_NODES = 1_000_000
 _MAX_BYTES = 16 * 1024 * 1024
@@ -30,10 +32,6 @@ _TRUE = ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"
 _FALSE = ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF")
 _INT = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
-
-
-class FolderError(Exception):
-    """What is wrong with the files, in one sentence that says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,14 @@ class _Loader(yaml.CSafeLoader):
     """Composes nodes only; plain scalars get a tag of their own, so that they are resolved here and not by PyYAML."""
 
     yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(r"", re.DOTALL))]}  # noqa: RUF012 - PyYAML's own attribute
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a folder that hold manifests, by name; those of folders below it are not looked at."""
+    if not folder.is_dir():
+        return []
+    found = [f for f in folder.iterdir() if f.is_file() and f.suffix in _SUFFIXES and not f.name.startswith(".")]
+    return sorted(f for f in found if f.stem.lower() not in _NOT_MANIFESTS)
 
 
 def read(path: Path, shown: str) -> list[Manifest]:

@@ -31,6 +31,10 @@ PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
 # On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
 INVENTORY_LABEL: Final = f"{GROUP}/destination-inventory"
 
+# On an XR that a Promise's request was delegated to: whose it is. The namespace is not always the XR's own.
+REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
+REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
+
 # Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
 KRATIX_WORK_LABEL: Final = "kratix.io/work"
 KRATIX_GROUP_ID_LABEL: Final = "kratix.io/workload-group-id"

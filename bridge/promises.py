@@ -1,0 +1,114 @@
+"""`kratix-crossplane promise`: Promises made of files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.errors import FolderError
+
+app = typer.Typer(
+    name="promise",
+    help="Make Kratix Promises: of an XRD, or of Crossplane itself.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+class Format(StrEnum):
+    """How a Promise is written."""
+
+    yaml = "yaml"
+    json = "json"
+
+
+_IMAGE = f"registry.example.org/function-kratix:v{metadata.version('function-kratix')}"
+_FILES = typer.Option(
+    "--file", "-f", help="A file or folder with the XRD, its Compositions and Functions; give several.", metavar="PATH"
+)
+_XRD = typer.Option("--xrd", metavar="NAME", help="The XRD, where the files hold several.")
+_NAME = typer.Option("--name", help="The Promise's name; the kind by default.")
+_GROUP = typer.Option("--group", help="The API's group; the XRD's without xp. or with kratix. before it by default.")
+_NAMESPACE = typer.Option("--namespace", help="Where all XRs go; by default each stays in its request's namespace.")
+_VERSION = typer.Option("--version", help="The Promise's version, such as v1.0.0.")
+_SELECTOR = typer.Option(
+    "--selector", "-l", metavar="KEY=VALUE", help="A label of the Destinations that have Crossplane."
+)
+IMAGE = typer.Option("--image", help="This project's image, where Kratix can pull it.")
+OUTPUT = typer.Option("--output", "-o", help="How it is written.")
+
+
+@app.callback()
+def _main() -> None:
+    pass
+
+
+@app.command("from-xrd")
+def from_xrd(
+    file: Annotated[list[Path], _FILES],
+    xrd: Annotated[str, _XRD] = "",
+    name: Annotated[str, _NAME] = "",
+    group: Annotated[str, _GROUP] = "",
+    namespace: Annotated[str, _NAMESPACE] = "",
+    version: Annotated[str, _VERSION] = "",
+    selector: Annotated[list[str] | None, _SELECTOR] = None,
+    image: Annotated[str, IMAGE] = _IMAGE,
+    output: Annotated[Format, OUTPUT] = Format.yaml,
+) -> None:
+    """Make a Promise that offers what an XRD defines.
+
+    Requests are delegated to XRs (or claims) on the Destinations that have Crossplane. The XRD, its Compositions and
+    Functions become the Promise's dependencies; what else the files hold is left out, and named on stderr.
+
+    \b
+    Examples:
+      kratix-crossplane promise from-xrd -f example/postgres | kubectl apply -f -
+      kratix-crossplane promise from-xrd -f xrd.yaml -f composition.yaml --namespace databases -l zone=eu
+    """
+    # Imported where they are used: help is there at once.
+    from bridge import sources
+    from bridge.translate import promise
+    from bridge.translate.promise import CROSSPLANE_DESTINATIONS, Options
+    from function.api.errors import InvalidError
+
+    options = Options(image, labels(selector or ()) or CROSSPLANE_DESTINATIONS, name, group, namespace, version)
+    found = sources.load(file, xrd)
+    try:
+        made = promise.promise(found.definition, found.compositions, found.packages, options)
+    except InvalidError as error:
+        raise FolderError(f"cannot make a Promise of {found.definition.name}: --{error}") from None
+    if found.left_out:
+        sys.stderr.write(f"left out: {', '.join(found.left_out)}\n")
+    write(made, output)
+
+
+def write(manifest: Mapping[str, Any], output: Format) -> None:
+    """Write a manifest to stdout, its keys sorted."""
+    from function.api import files
+
+    as_json = output is Format.json
+    text = (
+        f"{json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False)}\n"
+        if as_json
+        else files.to_yaml(manifest)
+    )
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def labels(given: Sequence[str]) -> dict[str, str]:
+    """Labels from `key=value` texts."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint="--selector")
+        found[key] = value
+    return found
