@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge import promises
+from bridge import promises, stages
 from bridge.errors import FolderError
 from function.simulate import process
 
@@ -47,6 +47,7 @@ class Output(StrEnum):
 
 
 app.add_typer(promises.app)
+app.add_typer(stages.app)
 
 
 _PATH = typer.Argument(
