@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,21 @@ def read(path: Path, shown: str) -> list[Manifest]:
     Raises:
         FolderError: The file cannot be read, is not YAML or JSON, or holds something else than objects.
     """
-    return [
-        manifest
-        for i, value in enumerate(values(path, shown), start=1)
-        if value is not None
-        for manifest in _objects(shown, i, value)
-    ]
+    return _manifests(values(path, shown), shown)
+
+
+def parse(text: str, shown: str) -> list[Manifest]:
+    """Every object of a YAML text.
+
+    Raises:
+        FolderError: As `read` does.
+    """
+    return _manifests(_yaml(text, shown), shown)
+
+
+def _manifests(found: Iterable[Any], shown: str) -> list[Manifest]:
+    numbered = enumerate(found, start=1)
+    return [manifest for i, value in numbered if value is not None for manifest in _objects(shown, i, value)]
 
 
 def values(path: Path, shown: str) -> list[Any]:
