@@ -29,7 +29,8 @@ class Format(StrEnum):
     json = "json"
 
 
-_IMAGE = f"registry.example.org/function-kratix:v{metadata.version('function-kratix')}"
+_OURS = "function-kratix"
+_IMAGE = f"registry.example.org/{_OURS}:v{metadata.version(_OURS)}"
 _FILES = typer.Option(
     "--file", "-f", help="A file or folder with the XRD, its Compositions and Functions; give several.", metavar="PATH"
 )
@@ -41,8 +42,13 @@ _VERSION = typer.Option("--version", help="The Promise's version, such as v1.0.0
 _SELECTOR = typer.Option(
     "--selector", "-l", metavar="KEY=VALUE", help="A label of the Destinations that have Crossplane."
 )
-IMAGE = typer.Option("--image", help="This project's image, where Kratix can pull it.")
-OUTPUT = typer.Option("--output", "-o", help="How it is written.")
+_CHARTS = typer.Option(
+    "--charts", metavar="FOLDER", help="Crossplane's charts, one folder a version, as the image has."
+)
+_FUNCTION = typer.Option("--function", metavar="NAME=PACKAGE", help="A Function that is preselected.")
+_WITH = typer.Option("--with", metavar="PATH", help="Manifests that Crossplane's Destinations get too, such as roles.")
+_IMAGE_OPTION = typer.Option("--image", help="This project's image, where Kratix can pull it.")
+_OUTPUT = typer.Option("--output", "-o", help="How it is written.")
 
 
 @app.callback()
@@ -59,8 +65,8 @@ def from_xrd(
     namespace: Annotated[str, _NAMESPACE] = "",
     version: Annotated[str, _VERSION] = "",
     selector: Annotated[list[str] | None, _SELECTOR] = None,
-    image: Annotated[str, IMAGE] = _IMAGE,
-    output: Annotated[Format, OUTPUT] = Format.yaml,
+    image: Annotated[str, _IMAGE_OPTION] = _IMAGE,
+    output: Annotated[Format, _OUTPUT] = Format.yaml,
 ) -> None:
     """Make a Promise that offers what an XRD defines.
 
@@ -78,7 +84,9 @@ def from_xrd(
     from bridge.translate.promise import CROSSPLANE_DESTINATIONS, Options
     from function.api.errors import InvalidError
 
-    options = Options(image, labels(selector or ()) or CROSSPLANE_DESTINATIONS, name, group, namespace, version)
+    options = Options(
+        image, _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
+    )
     found = sources.load(file, xrd)
     try:
         made = promise.promise(found.definition, found.compositions, found.packages, options)
@@ -86,11 +94,55 @@ def from_xrd(
         raise FolderError(f"cannot make a Promise of {found.definition.name}: --{error}") from None
     if found.left_out:
         sys.stderr.write(f"left out: {', '.join(found.left_out)}\n")
-    write(made, output)
+    _write(made, output)
 
 
-def write(manifest: Mapping[str, Any], output: Format) -> None:
-    """Write a manifest to stdout, its keys sorted."""
+@app.command()
+def crossplane(
+    charts: Annotated[Path, _CHARTS] = Path("/charts"),
+    function: Annotated[list[str] | None, _FUNCTION] = None,
+    with_: Annotated[list[Path] | None, _WITH] = None,
+    version: Annotated[str, _VERSION] = "",
+    selector: Annotated[list[str] | None, _SELECTOR] = None,
+    image: Annotated[str, _IMAGE_OPTION] = f"{_IMAGE}-crossplane",
+    output: Annotated[Format, _OUTPUT] = Format.yaml,
+) -> None:
+    """Make the Promise whose requests are Crossplane installations.
+
+    Each request is one installation: its version, features, providers and functions, on one Destination. The versions
+    on offer are those of the charts in the image.
+
+    \b
+    Example:
+      kratix-crossplane promise crossplane --with package/deploy/rbac.yaml | kubectl apply -f -
+    """
+    from bridge.manifest import read
+    from bridge.stage.crossplane import Charts
+    from bridge.translate import installation
+    from bridge.translate.promise import CROSSPLANE_DESTINATIONS
+
+    options = installation.Options(
+        image,
+        Charts(charts).versions(),
+        _pairs(function or (), "--function") or {_OURS: _IMAGE},
+        _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
+        version,
+        [manifest.body for path in with_ or () for manifest in read(path, str(path))],
+    )
+    _write(installation.promise(options), output)
+
+
+def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise typer.BadParameter(f"must be two texts with = between them, not {text}", param_hint=option)
+        found[key] = value
+    return found
+
+
+def _write(manifest: Mapping[str, Any], output: Format) -> None:
     from function.api import files
 
     as_json = output is Format.json
@@ -101,14 +153,3 @@ def write(manifest: Mapping[str, Any], output: Format) -> None:
     )
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def labels(given: Sequence[str]) -> dict[str, str]:
-    """Labels from `key=value` texts."""
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint="--selector")
-        found[key] = value
-    return found

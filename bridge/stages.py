@@ -47,6 +47,9 @@ _TEXT = typer.Option("--input-text", envvar="PROMISE_INPUT", hidden=True)
 _CONTEXT = typer.Option(
     "--context", metavar="PATH", help="Files or folders to read Promise and context from, instead of the cluster."
 )
+_CHARTS = typer.Option("--charts", metavar="FOLDER", help="Crossplane's charts, one folder a version.")
+_HELM = typer.Option("--helm", help="The program that renders them.")
+_ACTION = typer.Option("--action", envvar="KRATIX_WORKFLOW_ACTION", help="configure or delete.")
 _WHEN_DENIED = typer.Option(
     "--when-denied",
     help="Fail the workflow; or Retry it after the input's ttl, or Suspend it, with the sentence in the status.",
@@ -127,6 +130,39 @@ def promise(
     else:
         later = {"suspend": True} if when_denied is WhenDenied.suspend else {"retryAfter": found.retry_after}
         folders.write_control({**later, "message": found.message})
+
+
+@app.command()
+def crossplane(
+    action: Annotated[str, _ACTION] = "configure",
+    charts: Annotated[Path, _CHARTS] = Path("/charts"),
+    helm: Annotated[str, _HELM] = "helm",
+    folder: Annotated[Path, _FOLDER] = Path("/kratix"),
+) -> None:
+    """Write the documents of a Crossplane installation.
+
+    `promise crossplane` makes the Promise that runs this. In its deletion workflow it refuses while there are managed
+    resources, unless the request says that it does not matter.
+    """
+    from bridge.stage import crossplane
+    from bridge.stage.folders import Folders
+    from function.api.errors import InvalidError
+
+    folders = Folders(folder)
+    request = folders.request()
+    try:
+        if action == "delete":
+            crossplane.check_deletion(request)
+            return
+        made = crossplane.documents(request, crossplane.Charts(charts, helm))
+    except InvalidError as error:
+        verb = "delete" if action == "delete" else "install"
+        raise FolderError(f"cannot {verb} Crossplane {request['metadata']['name']}: {error}") from None
+    for filepath, document in made:
+        folders.write_document(filepath, document)
+    destination = request["spec"].get("destination")
+    folders.write_selectors([(".", destination)] if destination else [])
+    folders.write_status(crossplane.status(request, len(made)))
 
 
 def _input(file: Path | None, text: str) -> Manifest:
