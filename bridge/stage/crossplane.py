@@ -10,6 +10,7 @@ Nothing is pulled when a request is made, so the same request gives the same doc
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -70,29 +71,33 @@ class Charts:
         Raises:
             FolderError: helm is not there, or refuses the values.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            chart, given = Path(scratch, "crossplane"), Path(scratch, "values.yaml")
-            shutil.copytree(self.folder / version / _CHART, chart)
-            # In Crossplane's source the chart has no version yet: its release gives it one.
-            about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
-            plain = version.removeprefix("v")
-            (chart / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": plain, "appVersion": plain}))
-            given.write_text(yaml.safe_dump(dict(values)), encoding="utf-8")
-            rendered = self._template(version, chart, given)
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                rendered = self._rendered(version, values, Path(scratch))
+        except OSError as error:
+            cause = f"{error.filename or 'a temporary folder'}: {error.strerror}"
+            raise FolderError(f"cannot render Crossplane {version}: {cause}") from None
         return [document for document in yaml.safe_load_all(rendered) if document]
 
-    def _template(self, version: str, chart: Path, values: Path) -> str:
-        command = [self.helm, "template", "crossplane", str(chart), "--namespace", NAMESPACE, f"--values={values}"]
+    def _rendered(self, version: str, values: JsonObject, scratch: Path) -> str:
+        chart, given = scratch / "crossplane", scratch / "values.yaml"
+        shutil.copytree(self.folder / version / _CHART, chart)
+        # In Crossplane's source the chart has no version yet: its release gives it one.
+        about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
+        plain = version.removeprefix("v")
+        (chart / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": plain, "appVersion": plain}))
+        given.write_text(yaml.safe_dump(dict(values)), encoding="utf-8")
+        # The container's user has no home, in which helm would look for its own settings.
+        homes = {f"HELM_{kind}_HOME": str(scratch / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
+        command = [self.helm, "template", "crossplane", str(chart), "--namespace", NAMESPACE, f"--values={given}"]
         try:
             done = subprocess.run(  # noqa: S603 - helm, with files of our own, no shell
-                command, capture_output=True, text=True, check=False, timeout=_HELM_SECONDS
+                command, capture_output=True, text=True, check=False, timeout=_HELM_SECONDS, env={**os.environ, **homes}
             )
-        except OSError as error:
-            raise FolderError(f"cannot render Crossplane {version}: {self.helm}: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise FolderError(f"cannot render Crossplane {version}: helm took over {_HELM_SECONDS} s") from None
         if done.returncode:
-            said = " ".join(done.stderr.replace(str(chart.parent), "").split())
+            said = " ".join(done.stderr.replace(f"{scratch}/", "").split())
             raise FolderError(f"cannot render Crossplane {version}: {shorten(said, 240)}")
         return done.stdout
 
