@@ -137,7 +137,7 @@ def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise typer.BadParameter(f"must be two texts with = between them, not {text}", param_hint=option)
+            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
         found[key] = value
     return found
 

@@ -33,7 +33,6 @@ class WhenDenied(StrEnum):
     suspend = "Suspend"
 
 
-_MADE_NAME = 16  # see bridge.translate.promise.MADE_NAME
 _FOLDER = typer.Option("--folder", help="Holds Kratix's input, output and metadata.")
 _PROMISE = typer.Option("--promise", envvar="KRATIX_PROMISE_NAME", help="The Promise's name.")
 _GROUP = typer.Option("--group", help="The XR's (or claim's) API group.")
@@ -41,7 +40,7 @@ _KIND = typer.Option("--kind", help="The XR's (or claim's) kind.")
 _CLUSTER = typer.Option("--cluster-scoped", help="XRs have no namespace.")
 _NAMESPACE = typer.Option("--namespace", help="Where all XRs go; by default each stays in its request's namespace.")
 _SECRET = typer.Option("--connection-secret", help="Ask for a Secret with connection details.")
-_LIMIT = typer.Option("--name-limit", min=_MADE_NAME, max=63, help="How long an XR's name may be.")
+_LIMIT = typer.Option("--name-limit", min=1, max=63, help="How long an XR's name may be.")
 _INPUT = typer.Option("--input", metavar="FILE", help="The PromiseInput; by default the text in PROMISE_INPUT.")
 _TEXT = typer.Option("--input-text", envvar="PROMISE_INPUT", hidden=True)
 _CONTEXT = typer.Option(

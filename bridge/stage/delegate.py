@@ -95,6 +95,10 @@ def _identity(metadata: Mapping[str, Any], target: Target) -> tuple[str, str]:
         raise InvalidError("metadata.name", f"must have at most {limit} characters")
     if kept:
         return name, namespace
+    if target.name_limit < names.BOUNDED_MIN:
+        raise InvalidError(
+            "metadata.name", f"cannot be made different from all others in {target.name_limit} characters"
+        )
     made = names.bounded(f"{namespace}-{name}", target.promise, namespace, name, limit=target.name_limit)
     return made, target.namespace if target.namespaced else ""
 

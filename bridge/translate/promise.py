@@ -28,9 +28,6 @@ _PREFIX, _CROSSPLANE_PREFIX = "kratix.", "xp."
 _PIPELINE_ID_LIMIT = 60
 NAME_LIMIT: Final = _PIPELINE_ID_LIMIT - len(f"-resource-configure-{PIPELINE}")
 
-# The shortest name that can be made of a request's namespace and name: some letters, a dash and a digest.
-MADE_NAME: Final = 16
-
 # What a person sees of a request beside the XRD's own columns. The first is what Kratix would add had the XRD none.
 _COLUMNS: Final = (
     {"name": "Message", "type": "string", "jsonPath": ".status.message"},
@@ -139,7 +136,7 @@ def _check(definition: Definition, options: Options) -> None:
         raise InvalidError("name", f"{cause}: Kratix makes longer names of it")
     if options.namespace and not definition.namespaced:
         raise InvalidError("namespace", f"has no meaning: {definition.kind} is cluster-scoped")
-    if definition.name_limit < MADE_NAME and (options.namespace or not definition.namespaced):
+    if definition.name_limit < names.BOUNDED_MIN and (options.namespace or not definition.namespaced):
         cause = f"lets an XR's name have {definition.name_limit} characters, too few to tell requests apart"
         raise InvalidError("xrd", cause)
     for key, value in options.selector.items():

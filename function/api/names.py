@@ -67,6 +67,10 @@ def digest(*parts: str, length: int = 10) -> str:
     return sha.hexdigest()[:length]
 
 
+# The least limit for `bounded`: a few letters, a dash and a digest.
+BOUNDED_MIN: Final = 16
+
+
 def bounded(readable: str, *identity: str, limit: int = LABEL_LIMIT, digits: int = 10) -> str:
     """A DNS label that a person can read and that no other identity has.
 

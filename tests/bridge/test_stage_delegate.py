@@ -228,6 +228,15 @@ def test_a_mistake_is_one_sentence(name: str, tmp_path: Path):
     assert not (root / "output").exists()
 
 
+def test_short_names_are_kept_and_never_made(tmp_path: Path):
+    root = folder(tmp_path, yaml.safe_dump(request()))
+    arguments = ("--group=databases.example.org", "--kind=Postgres", "--name-limit=9")
+    assert ran(root, *arguments).returncode == 0
+    done = ran(root, *arguments, "--cluster-scoped")
+    says = "cannot delegate Postgres orders: metadata.name: cannot be made different from all others in 9 characters"
+    assert (done.returncode, done.stderr) == (1, f"kratix-crossplane: {says}\n")
+
+
 def test_what_an_earlier_container_wrote_stays(tmp_path: Path):
     folders = Folders(tmp_path)
     folders.write_status({"message": "first", "a": {"b": 1, "c": [1]}})

@@ -369,6 +369,14 @@ REFUSED: dict[str, Refused] = {
         "it would be passed over in silence",
         promise.Options(IMAGE, {}, namespace="databases"),
     ),
+    "names too short to be made": Refused(
+        xrd(
+            version(root={"type": "object", "properties": {"metadata": {"properties": {"name": {"maxLength": 9}}}}}),
+            scope="Cluster",
+        ),
+        "xrd: lets an XR's name have 9 characters, too few to tell requests apart",
+        "two requests of one name would be one XR",
+    ),
     "no label": Refused(
         xrd(), "selector: must be a label, not zone=?", "nothing would match", promise.Options(IMAGE, {"zone": "?"})
     ),
