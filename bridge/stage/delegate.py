@@ -54,7 +54,7 @@ def xr(request: Mapping[str, Any], target: Target) -> dict[str, Any]:
         spec["writeConnectionSecretToRef"] = {"name": f"{name}-connection", **place}
     annotations = _own(metadata.get("annotations"))
     own = {
-        names.PROMISE_LABEL: target.promise,
+        names.REQUEST_PROMISE_LABEL: target.promise,
         names.REQUEST_NAME_LABEL: metadata["name"],
         names.REQUEST_NAMESPACE_LABEL: metadata.get("namespace", ""),
     }

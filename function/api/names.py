@@ -31,7 +31,9 @@ PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
 # On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
 INVENTORY_LABEL: Final = f"{GROUP}/destination-inventory"
 
-# On an XR that a Promise's request was delegated to: whose it is. The namespace is not always the XR's own.
+# On an XR that a Promise's request was delegated to: whose it is. The namespace is not always the XR's own, and
+# PROMISE_LABEL is not set: a Composition may hand labels down, and the function takes what has that one for its own.
+REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"
 REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
 REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import cli
@@ -408,6 +408,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(
     properties=st.dictionaries(NAMES, SCHEMAS, max_size=4),
     status=st.dictionaries(NAMES, SCHEMAS, max_size=2),

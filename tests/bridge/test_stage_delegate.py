@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.stage import delegate
@@ -21,7 +21,7 @@ from bridge.stage.folders import Folders
 
 TARGET = delegate.Target("postgres", "databases.example.org", "Postgres")
 OWN = {
-    "kratix.fn.crossplane.io/promise": "postgres",
+    "kratix.fn.crossplane.io/request-promise": "postgres",
     "kratix.fn.crossplane.io/request-name": "orders",
     "kratix.fn.crossplane.io/request-namespace": "team-a",
 }
@@ -170,6 +170,7 @@ TARGETS = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(TARGETS, st.tuples(DNS, DNS), st.tuples(DNS, DNS))
 def test_two_requests_are_never_one_xr(target: delegate.Target, one: tuple[str, str], other: tuple[str, str]):
     metadata = [delegate.xr(request(*identity), target)["metadata"] for identity in (one, other)]
