@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge import publish
+from bridge import promises, publish, stages
 from bridge.errors import FolderError
 from function.simulate import process
 
@@ -47,6 +47,8 @@ class Output(StrEnum):
 
 
 app.command()(publish.publish)
+app.add_typer(promises.app)
+app.add_typer(stages.app)
 
 _PATH = typer.Argument(
     help="Folder (or file) with XR, Composition, Promise, Destinations, context.", show_default=False

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,29 @@ def read(path: Path, shown: str) -> list[Manifest]:
     Raises:
         FolderError: The file cannot be read, is not YAML or JSON, or holds something else than objects.
     """
+    return _manifests(values(path, shown), shown)
+
+
+def parse(text: str, shown: str) -> list[Manifest]:
+    """Every object of a YAML text.
+
+    Raises:
+        FolderError: As `read` does.
+    """
+    return _manifests(_yaml(text, shown), shown)
+
+
+def _manifests(found: Iterable[Any], shown: str) -> list[Manifest]:
+    numbered = enumerate(found, start=1)
+    return [manifest for i, value in numbered if value is not None for manifest in _objects(shown, i, value)]
+
+
+def values(path: Path, shown: str) -> list[Any]:
+    """Every document of a file, whatever it holds.
+
+    Raises:
+        FolderError: The file cannot be read, or is not YAML or JSON.
+    """
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -97,13 +120,7 @@ def read(path: Path, shown: str) -> list[Manifest]:
         raise FolderError(f"cannot read {shown}: byte {error.start} is not UTF-8") from None
     if len(data) > _MAX_BYTES:
         raise FolderError(f"cannot read {shown}: it is larger than {_MAX_BYTES // 1024 // 1024} MiB")
-    values = _json(text, shown) if path.suffix == ".json" else _yaml(text, shown)
-    return [
-        manifest
-        for i, value in enumerate(values, start=1)
-        if value is not None
-        for manifest in _objects(shown, i, value)
-    ]
+    return _json(text, shown) if path.suffix == ".json" else _yaml(text, shown)
 
 
 def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:

@@ -31,6 +31,12 @@ PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
 # On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
 INVENTORY_LABEL: Final = f"{GROUP}/destination-inventory"
 
+# On an XR that a Promise's request was delegated to: whose it is. The namespace is not always the XR's own, and
+# PROMISE_LABEL is not set: a Composition may hand labels down, and the function takes what has that one for its own.
+REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"
+REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
+REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
+
 # Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
 KRATIX_WORK_LABEL: Final = "kratix.io/work"
 KRATIX_GROUP_ID_LABEL: Final = "kratix.io/workload-group-id"
@@ -67,6 +73,10 @@ def digest(*parts: str, length: int = 10) -> str:
     """A short hexadecimal digest of the parts; the parts are delimited, so `("a", "bc")` and `("ab", "c")` differ."""
     sha = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
     return sha.hexdigest()[:length]
+
+
+# The least limit for `bounded`: a few letters, a dash and a digest.
+BOUNDED_MIN: Final = 16
 
 
 def bounded(readable: str, *identity: str, limit: int = LABEL_LIMIT, digits: int = 10) -> str:

@@ -7,6 +7,7 @@ the next:
 - `engine.simulate`: all of the following in turns until nothing changes any more, and what came of it;
 - `core.reconcile`: one reconcile of an XR, as Crossplane's composite reconciler does it; `steps.call` is its
   requirement rounds for one pipeline step, and a step's function is any callable from request to response;
+- `once.decide`: what the function decides on a request, for a Kratix pipeline where no core is;
 - `kratix.reconcile`: schedules Works, writes WorkPlacements; `store.files` is what the state store then holds;
 - `provider.reconcile`: provider-kubernetes applies its Objects;
 - `cluster.Cluster`: the API server as a value.

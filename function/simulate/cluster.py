@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from function.api import names
 from function.model import JsonObject, lookup
@@ -28,6 +28,18 @@ class Ref(NamedTuple):
     def __str__(self) -> str:
         where = f" in {self.namespace}" if self.namespace else ""
         return f"{self.kind} {self.name}{where}"
+
+
+class Reader(Protocol):
+    """What answers requirements: a Cluster, or whatever else holds objects."""
+
+    def get(self, ref: Ref) -> JsonObject | None:
+        """The object, or None."""
+
+    def matching(
+        self, api_version: str, kind: str, namespace: str = "", labels: Mapping[str, str] | None = None
+    ) -> list[JsonObject]:
+        """All objects of a kind with these labels, sorted by namespace and name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function import structs
 from function.model import JsonObject, Requirement, lookup
-from function.simulate.cluster import Cluster, Ref
+from function.simulate.cluster import Reader, Ref
 from function.simulate.errors import PipelineError
 
 MAX_ROUNDS = 6  # the first call and five more (Crossplane, internal/xfn/required_resources.go)
@@ -85,7 +85,7 @@ class Rounds:
         return self.calls[-1].fatal if self.calls else ""
 
 
-def call(step: Step, base: fnv1.RunFunctionRequest, cluster: Cluster) -> Rounds:
+def call(step: Step, base: fnv1.RunFunctionRequest, cluster: Reader) -> Rounds:
     """Call a step's function until its requirements are stable.
 
     As in FetchingFunctionRunner: a fatal response ends the rounds, and so does a first response whose requirements the
@@ -112,7 +112,7 @@ def call(step: Step, base: fnv1.RunFunctionRequest, cluster: Cluster) -> Rounds:
     return Rounds(tuple(calls), f'cannot run Composition pipeline step "{step.name}": {why}')
 
 
-def _first(step: Step, base: fnv1.RunFunctionRequest, cluster: Cluster) -> fnv1.RunFunctionRequest:
+def _first(step: Step, base: fnv1.RunFunctionRequest, cluster: Reader) -> fnv1.RunFunctionRequest:
     request = fnv1.RunFunctionRequest()
     request.CopyFrom(base)
     if step.input is not None:
@@ -147,7 +147,7 @@ def _credentials(step: Step, name: str, secret: JsonObject | None, request: fnv1
         raise PipelineError(f"cannot read {whose}: data is not base64") from None
 
 
-def _next(made: Call, cluster: Cluster, given: Mapping[str, fnv1.Resources]) -> fnv1.RunFunctionRequest:
+def _next(made: Call, cluster: Reader, given: Mapping[str, fnv1.Resources]) -> fnv1.RunFunctionRequest:
     request = fnv1.RunFunctionRequest()
     request.CopyFrom(made.request)
     request.context.CopyFrom(made.response.context)
@@ -169,7 +169,7 @@ def _answered(request: fnv1.RunFunctionRequest) -> tuple[dict[str, fnv1.Resource
     return dict(request.required_resources.items()), dict(request.extra_resources.items())
 
 
-def _resolve(target: fnv1.Resources, selector: fnv1.ResourceSelector, cluster: Cluster) -> None:
+def _resolve(target: fnv1.Resources, selector: fnv1.ResourceSelector, cluster: Reader) -> None:
     """Answer a requirement; nothing found is an answer too, an empty one."""
     target.SetInParent()
     if selector.WhichOneof("match") == "match_name":

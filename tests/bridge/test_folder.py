@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from bridge import folder
-from bridge.manifest import FolderError, read
+from bridge.errors import FolderError
+from bridge.manifest import read
 
 XR = {
     "apiVersion": "xp.example.org/v1",

@@ -107,8 +107,8 @@ class Run:
         """
         namespace = f"{self.namespace}{_SECLUDED}{name}"
         _make_namespace(namespace)
-        carry = _inside(self.namespace, [sys.executable, FORWARD, str(reaches)])
-        listen = [sys.executable, FORWARD, "--listen", str(reaches)]
+        carry = _inside(self.namespace, [sys.executable, str(FORWARD), str(reaches)])
+        listen = [sys.executable, str(FORWARD), "--listen", str(reaches)]
         self.start(f"{name}-forward", [*listen, *carry], namespace=namespace)
         return namespace
 

@@ -105,8 +105,8 @@ KRATIX_MANAGER = Tool("kratix-manager", "KRATIX_MANAGER", _KRATIX)
 KRATIX_ADAPTER = Tool("kratix-adapter", "KRATIX_ADAPTER", _KRATIX, "work-creator/pipeline/cmd")
 PROVIDER_KUBERNETES = Tool("provider-kubernetes", "PROVIDER_KUBERNETES", _PROVIDER_KUBERNETES, "cmd/provider")
 
-# What `make test` needs: `crossplane render` with the real core as its engine.
-RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI)
+# What `make test` needs: `crossplane render` with the real core as its engine, and helm for its chart.
+RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI, HELM)
 # The whole testbed; Kubernetes first, as it takes longest.
 TESTBED = (
     *(KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBELET, KUBECTL),

@@ -1,0 +1,155 @@
+"""`kratix-crossplane promise`: Promises made of files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.errors import FolderError
+
+app = typer.Typer(
+    name="promise",
+    help="Make Kratix Promises: of an XRD, or of Crossplane itself.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+class Format(StrEnum):
+    """How a Promise is written."""
+
+    yaml = "yaml"
+    json = "json"
+
+
+_OURS = "function-kratix"
+_IMAGE = f"registry.example.org/{_OURS}:v{metadata.version(_OURS)}"
+_FILES = typer.Option(
+    "--file", "-f", help="A file or folder with the XRD, its Compositions and Functions; give several.", metavar="PATH"
+)
+_XRD = typer.Option("--xrd", metavar="NAME", help="The XRD, where the files hold several.")
+_NAME = typer.Option("--name", help="The Promise's name; the kind by default.")
+_GROUP = typer.Option("--group", help="The API's group; the XRD's without xp. or with kratix. before it by default.")
+_NAMESPACE = typer.Option("--namespace", help="Where all XRs go; by default each stays in its request's namespace.")
+_VERSION = typer.Option("--version", help="The Promise's version, such as v1.0.0.")
+_SELECTOR = typer.Option(
+    "--selector", "-l", metavar="KEY=VALUE", help="A label of the Destinations that have Crossplane."
+)
+_CHARTS = typer.Option(
+    "--charts", metavar="FOLDER", help="Crossplane's charts, one folder a version, as the image has."
+)
+_FUNCTION = typer.Option("--function", metavar="NAME=PACKAGE", help="A Function that is preselected.")
+_WITH = typer.Option("--with", metavar="PATH", help="Manifests that Crossplane's Destinations get too, such as roles.")
+_IMAGE_OPTION = typer.Option("--image", help="This project's image, where Kratix can pull it.")
+_OUTPUT = typer.Option("--output", "-o", help="How it is written.")
+
+
+@app.callback()
+def _main() -> None:
+    pass
+
+
+@app.command("from-xrd")
+def from_xrd(
+    file: Annotated[list[Path], _FILES],
+    xrd: Annotated[str, _XRD] = "",
+    name: Annotated[str, _NAME] = "",
+    group: Annotated[str, _GROUP] = "",
+    namespace: Annotated[str, _NAMESPACE] = "",
+    version: Annotated[str, _VERSION] = "",
+    selector: Annotated[list[str] | None, _SELECTOR] = None,
+    image: Annotated[str, _IMAGE_OPTION] = _IMAGE,
+    output: Annotated[Format, _OUTPUT] = Format.yaml,
+) -> None:
+    """Make a Promise that offers what an XRD defines.
+
+    Requests are delegated to XRs (or claims) on the Destinations that have Crossplane. The XRD, its Compositions and
+    Functions become the Promise's dependencies; what else the files hold is left out, and named on stderr.
+
+    \b
+    Examples:
+      kratix-crossplane promise from-xrd -f example/postgres | kubectl apply -f -
+      kratix-crossplane promise from-xrd -f xrd.yaml -f composition.yaml --namespace databases -l zone=eu
+    """
+    # Imported where they are used: help is there at once.
+    from bridge import sources
+    from bridge.translate import promise
+    from bridge.translate.promise import CROSSPLANE_DESTINATIONS, Options
+    from function.api.errors import InvalidError
+
+    options = Options(
+        image, _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
+    )
+    found = sources.load(file, xrd)
+    try:
+        made = promise.promise(found.definition, found.compositions, found.packages, options)
+    except InvalidError as error:
+        raise FolderError(f"cannot make a Promise of {found.definition.name}: --{error}") from None
+    if found.left_out:
+        sys.stderr.write(f"left out: {', '.join(found.left_out)}\n")
+    _write(made, output)
+
+
+@app.command()
+def crossplane(
+    charts: Annotated[Path, _CHARTS] = Path("/charts"),
+    function: Annotated[list[str] | None, _FUNCTION] = None,
+    with_: Annotated[list[Path] | None, _WITH] = None,
+    version: Annotated[str, _VERSION] = "",
+    selector: Annotated[list[str] | None, _SELECTOR] = None,
+    image: Annotated[str, _IMAGE_OPTION] = f"{_IMAGE}-crossplane",
+    output: Annotated[Format, _OUTPUT] = Format.yaml,
+) -> None:
+    """Make the Promise whose requests are Crossplane installations.
+
+    Each request is one installation: its version, features, providers and functions, on one Destination. The versions
+    on offer are those of the charts in the image.
+
+    \b
+    Example:
+      kratix-crossplane promise crossplane --with package/deploy/rbac.yaml | kubectl apply -f -
+    """
+    from bridge.manifest import read
+    from bridge.stage.crossplane import Charts
+    from bridge.translate import installation
+    from bridge.translate.promise import CROSSPLANE_DESTINATIONS
+
+    options = installation.Options(
+        image,
+        Charts(charts).versions(),
+        _pairs(function or (), "--function") or {_OURS: _IMAGE},
+        _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
+        version,
+        [manifest.body for path in with_ or () for manifest in read(path, str(path))],
+    )
+    _write(installation.promise(options), output)
+
+
+def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
+        found[key] = value
+    return found
+
+
+def _write(manifest: Mapping[str, Any], output: Format) -> None:
+    from function.api import files
+
+    as_json = output is Format.json
+    text = (
+        f"{json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False)}\n"
+        if as_json
+        else files.to_yaml(manifest)
+    )
+    sys.stdout.write(text)
+    sys.stdout.flush()

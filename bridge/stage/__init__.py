@@ -1,0 +1,1 @@
+"""The containers of this project in Kratix pipelines: request in, documents out."""

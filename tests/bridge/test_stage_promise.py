@@ -1,0 +1,274 @@
+"""`kratix-crossplane stage promise`: a PromiseInput in a Kratix pipeline gives what it gives in a Composition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import build
+from bridge import cli, folder
+from bridge.stage import promise
+from function.api import files, work
+from function.fn import run
+from function.model import lookup
+from function.simulate import Cluster, Result, Step, simulate, start
+
+ROOT = Path(__file__).parents[2]
+POSTGRES = folder.load(ROOT / "example/postgres")
+XRS = {case.xr["metadata"]["name"]: case for case in POSTGRES.cases}
+
+
+def simulated(case: folder.Case) -> Result:
+    [step] = case.steps
+    state = start(case.xr, Cluster.of(POSTGRES.objects))
+    return simulate(state, [Step(step.name, run, step.input, step.requirements)])
+
+
+def delivered(result: Result) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The files of the function's Work, and the selectors that are a request's own."""
+    found: dict[str, str] = {}
+    selectors = []
+    for body in result.composed.values():
+        assert body["kind"] == "Work"
+        for group in body["spec"]["workloadGroups"]:
+            for workload in group["workloads"]:
+                found[workload["filepath"]] = work.unpack(workload["content"]).decode()
+            asked = [s for s in group["destinationSelectors"] if s["source"] == "resource-workflow"]
+            selectors += [{"matchLabels": selector["matchLabels"]} for selector in asked]
+    return found, selectors
+
+
+@pytest.mark.parametrize("name", sorted(XRS))
+def test_both_engines_give_the_same(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What the function composes for an XR of example/postgres is what the container writes for it, byte by byte."""
+    case = XRS[name]
+    [step] = case.steps
+    result = simulated(case)
+    code, err = ran(tmp_path, capsys, case.xr, step.input, context=ROOT / "example/postgres")
+    wrote = {p.name: p.read_text() for p in (tmp_path / "output").glob("*")}
+    wanted, selectors = delivered(result)
+    assert wrote == wanted
+    checks = next(c for c in result.conditions if c.type == "ChecksPassed")
+    if checks.status == "False":
+        said = f"refused Postgres {name}: ChecksPassed is False: {checks.message}"
+        assert (code, err) == (1, f"kratix-crossplane: {said}\n")
+        assert not (tmp_path / "metadata").exists(), "what was delivered before stays: nothing is written"
+        return
+    warnings = "".join(f"warning: {e.message.replace(' (Warn)', '')}\n" for e in result.events if e.type == "Warning")
+    assert (code, err) == (0, warnings)
+    status = yaml.safe_load((tmp_path / "metadata/status.yaml").read_text())
+    assert yaml.safe_load((tmp_path / "metadata/destination-selectors.yaml").read_text()) == selectors
+    assert status["checks"].get("audit") == lookup(result.status, "kratix", "audit")
+    assert (status["checks"]["reason"], status["checks"]["message"]) == (checks.reason, checks.message)
+
+
+def ran(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: Mapping[str, Any],
+    given: Any,
+    *arguments: object,
+    context: Path | None = None,
+) -> tuple[int, str]:
+    for name, body in (("object", request), ("promise-input", given)):
+        (root / "input").mkdir(exist_ok=True)
+        (root / "input" / f"{name}.yaml").write_text(files.to_yaml(body))
+    given_context = ["--context", context or root / "input"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(
+            [
+                "stage",
+                "promise",
+                *(f"--folder={root}", f"--input={root}/input/promise-input.yaml"),
+                *map(str, [*given_context, *arguments]),
+            ]
+        )
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+LARGE = {"name": "size", "expression": "request.spec.size < 1", "message": "${request.spec.size} is too large"}
+BROKEN = {**build.config_map("claim"), "filename": "${request.spec.nothing}.yaml"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is written under `metadata`, and said."""
+
+    given: Mapping[str, Any]
+    reason: str
+    arguments: tuple[str, ...] = ()
+    code: int = 0
+    says: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    output: tuple[str, ...] = ()
+
+
+CASES: dict[str, Case] = {
+    "directories": Case(
+        build.promise_input(
+            documents=[build.config_map("root"), build.config_map("sub", directory="edge")],
+            schedule={
+                "selectors": [
+                    {"matchLabels": {"env": "${request.spec.env}"}},
+                    {"directory": "edge", "matchLabels": {"edge": "true"}},
+                ]
+            },
+        ),
+        "each directory has its selector, the root's without a directory",
+        metadata={
+            "destination-selectors.yaml": [
+                {"directory": "edge", "matchLabels": {"edge": "true"}},
+                {"matchLabels": {"env": "dev"}},
+            ],
+            "status.yaml": {
+                "message": "2 documents made; no check applies",
+                "checks": {"reason": "NoChecks", "message": "no check applies"},
+            },
+        },
+        output=("edge/sub.yaml", "root.yaml"),
+    ),
+    "own pipelines": Case(
+        build.promise_input(
+            promise={
+                "name": "p",
+                "spec": {"workflows": {"resource": {"configure": [{"metadata": {"name": "this"}}]}}},
+            },
+            deliver={"as": "Object"},
+        ),
+        "Kratix runs the Promise's pipelines, this one among them, and delivers, whatever a Composition would",
+        metadata={
+            "status.yaml": {
+                "message": "1 document made; no check applies",
+                "checks": {"reason": "NoChecks", "message": "no check applies"},
+            },
+        },
+        output=("claim.yaml",),
+    ),
+    "warned": Case(
+        build.promise_input(checks=[{**LARGE, "action": "Warn"}]),
+        "a warning is in the log and in the status, and blocks nothing",
+        says="warning: size: 1 is too large\n",
+        metadata={
+            "status.yaml": {
+                "message": "1 document made; size (Warn): 1 is too large",
+                "checks": {"reason": "Warned", "message": "size (Warn): 1 is too large"},
+            },
+        },
+        output=("claim.yaml",),
+    ),
+    "denied": Case(
+        build.promise_input(checks=[LARGE]),
+        "a denied request fails the workflow",
+        code=1,
+        says="kratix-crossplane: refused Postgres orders: ChecksPassed is False: size: 1 is too large\n",
+    ),
+    "denied, retried": Case(
+        build.promise_input(checks=[LARGE], ttl="2m"),
+        "Kratix shows the sentence in the status, and asks again",
+        ("--when-denied=Retry",),
+        metadata={
+            "workflow-control.yaml": {"retryAfter": "2m", "message": "ChecksPassed is False: size: 1 is too large"}
+        },
+    ),
+    "denied, suspended": Case(
+        build.promise_input(checks=[LARGE]),
+        "Kratix shows the sentence in the status, and waits for a person",
+        ("--when-denied=Suspend",),
+        metadata={"workflow-control.yaml": {"suspend": True, "message": "ChecksPassed is False: size: 1 is too large"}},
+    ),
+    "context missing": Case(
+        build.promise_input(
+            context=[{"name": "a", "apiVersion": "v1", "kind": "ConfigMap", "namespace": "b", "matchName": "a"}]
+        ),
+        "an input that is not there makes nothing",
+        code=1,
+        says="kratix-crossplane: refused Postgres orders: ChecksPassed is False: ConfigMap b/a is not there (context.a)\n",
+    ),
+    "a template that fails": Case(
+        build.promise_input(documents=[BROKEN]),
+        "a request that cannot work is not retried",
+        ("--when-denied=Retry",),
+        code=1,
+        says="kratix-crossplane: refused Postgres orders: Delivered is False: documents[0].filename: cannot be evaluated: "
+        "no such key: nothing\n",
+    ),
+    "adopt": Case(
+        build.promise_input(adopt={"names": ["*"]}),
+        "what has no meaning here is said, not passed over",
+        code=1,
+        says="kratix-crossplane: ROOT/input/promise-input.yaml, document 1, adopt: has no meaning in a Kratix pipeline: "
+        "no earlier step composes anything\n",
+    ),
+    "a mistake": Case(
+        build.promise_input(checks=[{**LARGE, "on": "Nothing"}]),
+        "the input is validated as a Composition's",
+        code=1,
+        says="kratix-crossplane: ROOT/input/promise-input.yaml, document 1, checks[0].on: must be one of 'Request', "
+        "'Documents', not 'Nothing'\n",
+    ),
+    "prefer": Case(
+        build.promise_input(deliver={"as": "Object"}, schedule={"prefer": "1.0"}),
+        "Kratix chooses at random, so a preference is refused",
+        code=1,
+        says="kratix-crossplane: cannot run the Promise for Postgres orders: schedule.prefer: needs deliver.as "
+        "WorkPlacement or Object; with Work another chooses\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_container_writes(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    case = CASES[name]
+    code, err = ran(tmp_path, capsys, build.xr(), case.given, *case.arguments)
+    assert (code, err) == (case.code, case.says.replace("ROOT", str(tmp_path))), case.reason
+    metadata = {p.name: yaml.safe_load(p.read_text()) for p in (tmp_path / "metadata").glob("*")}
+    assert metadata == case.metadata, case.reason
+    output = tmp_path / "output"
+    assert sorted(str(p.relative_to(output)) for p in output.rglob("*.yaml")) == list(case.output), case.reason
+
+
+def test_the_input_can_be_in_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input/object.yaml").write_text(files.to_yaml(build.xr()))
+    monkeypatch.setenv("PROMISE_INPUT", files.to_yaml(build.promise_input()))
+    arguments = ["stage", "promise", f"--folder={tmp_path}", f"--context={tmp_path / 'input'}"]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(arguments)
+    assert [p.name for p in (tmp_path / "output").glob("*")] == ["claim.yaml"]
+    monkeypatch.delenv("PROMISE_INPUT")
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(arguments)
+    says = "Invalid value for --input: must name a file, where PROMISE_INPUT is not set (--help shows how)"
+    assert capsys.readouterr().err == f"kratix-crossplane: {says}\n"
+
+
+def test_what_another_container_wrote_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output/claim.yaml").write_text("a: 1\n")
+    code, err = ran(tmp_path, capsys, build.xr(), build.promise_input())
+    says = (
+        f"cannot write {tmp_path}/output/claim.yaml: an earlier container of the pipeline wrote another document there"
+    )
+    assert (code, err) == (1, f"kratix-crossplane: {says}\n")
+    assert (tmp_path / "output/claim.yaml").read_text() == "a: 1\n"
+
+
+def test_a_work_of_its_own_is_not_looked_for():
+    """Kratix has WorkPlacements for the request, which the pipeline's ServiceAccount may not list."""
+
+    class Refusing:
+        def get(self, ref: Any) -> None:
+            raise AssertionError(ref)
+
+        def matching(self, *what: Any) -> Any:
+            raise AssertionError(what)
+
+    made = promise.run(build.xr(), build.promise_input(), Refusing())
+    assert isinstance(made, promise.Made)
