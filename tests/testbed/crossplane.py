@@ -6,7 +6,7 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,27 @@ import yaml
 from testbed import certificates, tools
 from testbed.cache import UnavailableError
 from testbed.controlplane import API_PORT, ControlPlane
-from testbed.versions import CRANE, CROSSPLANE_CLI, CROSSPLANE_CORE, HELM
+from testbed.external import External
+from testbed.versions import CRANE, CROSSPLANE_CORE, HELM
 
 NAMESPACE = "crossplane-system"
 FUNCTION = "function-kratix"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _RBAC_VERSION = "rbac.authorization.k8s.io/v1"
-_TAG = "v0.0.0-testbed"
 _INIT_TRIES = 5
 _TIMEOUT = 90.0
 # Started by a Deployment or a Job; here they are processes of their own.
 _NOT_APPLIED = {"Deployment", "Service"}
-_CORE, _RBAC, _PROCESS = "crossplane-core", "crossplane-rbac", "function"
-_FUNCTION_PORT = 9543
-_CA, _CLIENT, _SERVER = "crossplane-root-ca", "crossplane-tls-client", "function-kratix-server"
-_CLIENT_FOLDER, _SERVER_FOLDER = "client-certificates", "function-certificates"
+_CORE, _RBAC = "crossplane-core", "crossplane-rbac"
+_FUNCTION_PORT, _OTHER_PORT = 9543, 9643
+_CA, _CLIENT = "crossplane-root-ca", "crossplane-tls-client"
+_CLIENT_FOLDER = "client-certificates"
 
 
 @dataclass(frozen=True, slots=True)
 class Crossplane:
-    """Crossplane on a control plane, with this project's function installed as a package.
-
-    The package manager installs it for real; the process that answers is a local one, in the External package runtime:
-    whoever runs it, not the package manager, says in the FunctionRevision's status where it listens.
-    """
+    """Crossplane on a control plane, with this project's function installed as a package."""
 
     plane: ControlPlane
 
@@ -63,7 +59,9 @@ class Crossplane:
         self.plane.write(_CLIENT_FOLDER, self._secret(_CLIENT))
         self.start_core()
         self._start_rbac()
-        self._install_function()
+        self.plane.cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
+        self._start_registry()
+        self._ours.up()
 
     def start_core(self) -> None:
         """Start core."""
@@ -91,24 +89,42 @@ class Crossplane:
         self.plane.run.kill(self.plane.process(_CORE))
 
     def start_function(self) -> None:
-        """Start the function, with mTLS by core's certificates."""
-        self.plane.run.start(
-            self.plane.process(_PROCESS),
-            [
-                *(sys.executable, "-m", "function.main"),
-                f"--address=127.0.0.1:{self._function_port}",
-                f"--tls-certs-dir={self.plane.folder / _SERVER_FOLDER}",
-            ],
-            env={"PYTHONPATH": str(_ROOT)},
-        )
+        """Start this project's function."""
+        self._ours.start()
 
     def kill_function(self) -> None:
-        """End the function as a crash would."""
-        self.plane.run.kill(self.plane.process(_PROCESS))
+        """End this project's function as a crash would."""
+        self._ours.kill()
+
+    def add_function(self, name: str, *, package: Path, command: Sequence[str | Path]) -> None:
+        """Install another function beside this project's: a local process too.
+
+        Args:
+            package: The folder with its crossplane.yaml.
+            command: What runs it; it takes `--address` and `--tls-certs-dir`, as this project's does.
+
+        Raises:
+            UnavailableError: Its package cannot be built, or it does not start.
+        """
+        self._external(name, package, command, _OTHER_PORT).up()
 
     @property
-    def _function_port(self) -> int:
-        return self.plane.port(_FUNCTION_PORT)
+    def _ours(self) -> External:
+        return self._external(FUNCTION, _ROOT / "package", [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
+
+    def _external(self, name: str, package: Path, command: Sequence[str | Path], port: int) -> External:
+        secret = self._secret(_CA)
+        return External(
+            plane=self.plane,
+            name=name,
+            package=package,
+            port=self.plane.port(port),
+            command=command,
+            core=self.plane.process(_CORE),
+            authority=certificates.Pair(secret["tls.crt"], secret["tls.key"]),
+            namespace=NAMESPACE,
+            registry=f"127.0.0.1:{self._registry_port}",
+        )
 
     def _chart(self) -> Iterator[dict[str, Any]]:
         chart = tools.files(CROSSPLANE_CORE.module) / "cluster/charts/crossplane"
@@ -160,81 +176,18 @@ class Crossplane:
             namespace=self.plane.run.secluded(name, reaches=self.plane.port(API_PORT)),
         )
 
-    def _install_function(self) -> None:
-        package = self._push_package()
-        self._write_server_certificate()
-        self.start_function()
-        cluster = self.plane.cluster
-        cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
-        function = {
-            "apiVersion": "pkg.crossplane.io/v1",
-            "kind": "Function",
-            "metadata": {"name": FUNCTION},
-            "spec": {"package": package},
-        }
-        cluster.apply(function)
-        self._eventually("the package manager unpacks the Function", self._has_revision)
-        self._tell_endpoint()
-        self._eventually("the Function is installed and healthy", self._function_is_healthy)
-
-    def _has_revision(self) -> bool:
-        return any(item.get("status", {}).get("conditions") for item in self._revisions())
-
-    def _tell_endpoint(self) -> None:
-        """What the package manager does itself for a runtime that it runs."""
-        revision = self._revisions()[0]
-        condition = {
-            "type": "RuntimeHealthy",
-            "status": "True",
-            "reason": "HealthyPackageRevision",
-            "lastTransitionTime": revision["metadata"]["creationTimestamp"],
-        }
-        others = [item for item in revision["status"]["conditions"] if item["type"] != condition["type"]]
-        status = {
-            "endpoint": f"127.0.0.1:{self._function_port}",
-            "tlsServerSecretName": _SERVER,
-            "conditions": [*others, condition],
-        }
-        self.plane.cluster.patch_status(
-            {**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status}
-        )
-
-    def _eventually(self, what: str, look: Callable[[], object]) -> None:
-        self.plane.run.until(what, look, process=self.plane.process(_CORE), timeout=_TIMEOUT)
-
-    def _revisions(self) -> list[dict[str, Any]]:
-        return self.plane.cluster.list("pkg.crossplane.io/v1", "FunctionRevision")
-
-    def _function_is_healthy(self) -> bool:
-        function = self.plane.cluster.get("pkg.crossplane.io/v1", "Function", FUNCTION) or {}
-        conditions = {item["type"]: item["status"] for item in function.get("status", {}).get("conditions", ())}
-        return conditions.get("Installed") == "True" and conditions.get("Healthy") == "True"
-
-    def _push_package(self) -> str:
-        run, folder = self.plane.run, self.plane.folder
-        registry = self.plane.process("registry")
-        run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
-        file = folder / "function.xpkg"
-        build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*"]
-        run.call([tools.find(CROSSPLANE_CLI), *build])
-        # A registry's host needs a dot in it, so not localhost.
-        package = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
-        run.call([tools.find(CRANE), "push", file, package])
-        return package
+    def _start_registry(self) -> None:
+        command: list[str | Path] = [
+            tools.find(CRANE),
+            "registry",
+            "serve",
+            f"--address=127.0.0.1:{self._registry_port}",
+        ]
+        self.plane.run.start(self.plane.process("registry"), command)
 
     @property
     def _registry_port(self) -> int:
         return self.plane.port(15000)
-
-    def _write_server_certificate(self) -> None:
-        secret = self._secret(_CA)
-        ca = certificates.Pair(secret["tls.crt"], secret["tls.key"])
-        server = certificates.issue(ca, FUNCTION, ["127.0.0.1"])
-        files = {**server.files, "ca.crt": ca.certificate}
-        self.plane.write(_SERVER_FOLDER, files)
-        data = {name: base64.b64encode(content).decode() for name, content in files.items()}
-        metadata = {"name": _SERVER, "namespace": NAMESPACE}
-        self.plane.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     def _secret(self, name: str) -> dict[str, bytes]:
         secret = self.plane.cluster.get("v1", "Secret", name, NAMESPACE) or {}
