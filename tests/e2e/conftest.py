@@ -17,8 +17,6 @@ from testbed.profiles import Testbed
 from testbed.run import Run
 
 _HERE = Path(__file__).parent
-# What needs nothing but a cluster with Crossplane and Kratix; all others stop programs, or want a cluster of their own.
-_ANYWHERE = ("test_postgres.py",)
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -27,10 +25,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in here:
         item.add_marker(pytest.mark.e2e)
     if borrowed.NAMED in os.environ:
-        left_out = [item for item in here if item.path.name not in _ANYWHERE]
+        left_out = [item for item in here if not _runs_anywhere(item)]
         config.hook.pytest_deselected(items=left_out)
         config.stash[_LEFT_OUT] = len(left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _runs_anywhere(item: pytest.Item) -> bool:
+    """Whether it needs nothing but a platform: the others stop programs, or want clusters of their own."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return "platform" in fixtures and not fixtures & {"testbed", "fleet"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
