@@ -61,7 +61,8 @@ def adopt(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     )
     yield copy
     for manifest in loaded.required:
-        cluster.delete(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
+        metadata = manifest["metadata"]
+        cluster.delete(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace"))
 
 
 @pytest.mark.parametrize("file", example.xr_names("adopt"))

@@ -33,6 +33,7 @@ class _Desires(grpcv1.FunctionRunnerServiceServicer):
         response.meta.tag = request.meta.tag
         for name, manifest in self._manifests.items():
             resource.update(response.desired.resources[name], manifest)
+            response.desired.resources[name].ready = fnv1.READY_TRUE  # as with readinessChecks of type None
         return response
 
 
