@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from testbed import certificates, tools
+from testbed import certificates, package, tools
 from testbed.cache import UnavailableError
 from testbed.controlplane import API_PORT, ControlPlane
-from testbed.versions import CRANE, CROSSPLANE_CLI, CROSSPLANE_CORE, HELM
+from testbed.node import Node
+from testbed.versions import CRANE, CROSSPLANE_CORE, HELM
 
 NAMESPACE = "crossplane-system"
 FUNCTION = "function-kratix"
@@ -38,11 +39,16 @@ _CLIENT_FOLDER, _SERVER_FOLDER = "client-certificates", "function-certificates"
 class Crossplane:
     """Crossplane on a control plane, with this project's function installed as a package.
 
-    The package manager installs it for real; the process that answers is a local one, in the External package runtime:
-    whoever runs it, not the package manager, says in the FunctionRevision's status where it listens.
+    The package manager installs it for real. With a node it also runs it, as its own Deployment of the image that is in
+    the package. Without one the process that answers is a local one, in the External package runtime: whoever runs it,
+    not the package manager, says in the FunctionRevision's status where it listens.
+
+    Attributes:
+        node: Where the function runs as a Deployment.
     """
 
     plane: ControlPlane
+    node: Node | None = None
 
     def up(self) -> None:
         """Install Crossplane and the function, and wait until core can call it.
@@ -82,7 +88,7 @@ class Crossplane:
                 "XFN_CACHE_DIR": str(self.plane.subfolder("xfn")),
                 "METRICS_PORT": str(self.plane.port(18080)),
                 "HEALTH_PROBE_PORT": str(self.plane.port(18180)),
-                "PACKAGE_RUNTIME": "Provider=External;Function=External",
+                "PACKAGE_RUNTIME": f"Provider=External;Function={'Deployment' if self.node else 'External'}",
             },
         )
 
@@ -91,7 +97,7 @@ class Crossplane:
         self.plane.run.kill(self.plane.process(_CORE))
 
     def start_function(self) -> None:
-        """Start the function, with mTLS by core's certificates."""
+        """Start the function as a local process, with mTLS by core's certificates."""
         self.plane.run.start(
             self.plane.process(_PROCESS),
             [
@@ -103,7 +109,7 @@ class Crossplane:
         )
 
     def kill_function(self) -> None:
-        """End the function as a crash would."""
+        """End the local process of the function as a crash would."""
         self.plane.run.kill(self.plane.process(_PROCESS))
 
     @property
@@ -161,20 +167,26 @@ class Crossplane:
         )
 
     def _install_function(self) -> None:
-        package = self._push_package()
-        self._write_server_certificate()
-        self.start_function()
+        reference = self._push_package()
+        if self.node:
+            # The package manager's endpoint for a function is its headless Service's name, which DNS would resolve to
+            # the pod's address (internal/controller/pkg/runtime/runtime_function.go): that of the run's loopback.
+            self.plane.run.resolve(f"{FUNCTION}.{NAMESPACE}", "127.0.0.1")
+        else:
+            self._write_server_certificate()
+            self.start_function()
         cluster = self.plane.cluster
         cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
         function = {
             "apiVersion": "pkg.crossplane.io/v1",
             "kind": "Function",
             "metadata": {"name": FUNCTION},
-            "spec": {"package": package},
+            "spec": {"package": reference},
         }
         cluster.apply(function)
         self._eventually("the package manager unpacks the Function", self._has_revision)
-        self._tell_endpoint()
+        if not self.node:
+            self._tell_endpoint()
         self._eventually("the Function is installed and healthy", self._function_is_healthy)
 
     def _has_revision(self) -> bool:
@@ -214,13 +226,15 @@ class Crossplane:
         run, folder = self.plane.run, self.plane.folder
         registry = self.plane.process("registry")
         run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
-        file = folder / "function.xpkg"
-        build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*"]
-        run.call([tools.find(CROSSPLANE_CLI), *build])
+        if self.node:
+            file = package.ours()
+        else:
+            file = folder / "function.xpkg"
+            package.write(file, runtime=None)
         # A registry's host needs a dot in it, so not localhost.
-        package = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
-        run.call([tools.find(CRANE), "push", file, package])
-        return package
+        reference = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
+        run.call([tools.find(CRANE), "push", file, reference])
+        return reference
 
     @property
     def _registry_port(self) -> int:
