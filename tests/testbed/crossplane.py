@@ -167,7 +167,7 @@ class Crossplane:
         )
 
     def _install_function(self) -> None:
-        reference = self._push_package()
+        self._push_package()
         if self.node:
             # The package manager's endpoint for a function is its headless Service's name, which DNS would resolve to
             # the pod's address (internal/controller/pkg/runtime/runtime_function.go): that of the run's loopback.
@@ -181,7 +181,7 @@ class Crossplane:
             "apiVersion": "pkg.crossplane.io/v1",
             "kind": "Function",
             "metadata": {"name": FUNCTION},
-            "spec": {"package": reference},
+            "spec": {"package": self.package},
         }
         cluster.apply(function)
         self._eventually("the package manager unpacks the Function", self._has_revision)
@@ -222,19 +222,31 @@ class Crossplane:
         conditions = {item["type"]: item["status"] for item in function.get("status", {}).get("conditions", ())}
         return conditions.get("Installed") == "True" and conditions.get("Healthy") == "True"
 
-    def _push_package(self) -> str:
+    def _push_package(self) -> None:
         run, folder = self.plane.run, self.plane.folder
         registry = self.plane.process("registry")
-        run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
+        run.start(
+            registry,
+            [
+                tools.find(CRANE),
+                "registry",
+                "serve",
+                f"--address=127.0.0.1:{self._registry_port}",
+                f"--disk={self.plane.subfolder('registry')}",
+            ],
+        )
         if self.node:
             file = package.ours()
         else:
             file = folder / "function.xpkg"
             package.write(file, runtime=None)
+        run.call([tools.find(CRANE), "push", file, self.package])
+
+    @property
+    def package(self) -> str:
+        """The function's package in the run's registry, and on a node the function's image."""
         # A registry's host needs a dot in it, so not localhost.
-        reference = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
-        run.call([tools.find(CRANE), "push", file, reference])
-        return reference
+        return f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
 
     @property
     def _registry_port(self) -> int:

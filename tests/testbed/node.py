@@ -41,7 +41,8 @@ trap 'exit 0' TERM
 mount --bind "$0" /etc/hosts
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
-touch "$1"
+mount -t tmpfs tmpfs "$1"
+touch "$2"
 while :; do sleep 3600 & wait; done
 """
 
@@ -59,6 +60,7 @@ class Node:
             UnavailableError: Something cannot be found, built, installed or started.
         """
         debian.need(debian.NODE)
+        self.plane.cluster.apply(*_host_network())  # first: it takes the API server seconds to heed it
         pause = image.shell(_PAUSE, entrypoint=["/bin/sleep", "infinity"])
         self._start_init()
         self._start_containerd()
@@ -66,7 +68,6 @@ class Node:
         self._start_kubelet()
         self._start_scheduler()
         self._serve_kubernetes()
-        self.plane.cluster.apply(*_host_network())
         self._until("the node registers", self._give_address, process=_KUBELET)
         self._until("the node is ready", self._is_ready, process=_KUBELET)
         self._until("pods get the network of the run", self._is_on_host_network, process=_KUBELET)
@@ -74,6 +75,10 @@ class Node:
     def load(self, loaded: image.Image) -> None:
         """Make an image known to the node, under its own name."""
         self.plane.run.call([*self._ctr(), "images", "import", loaded.archive])
+
+    def tag(self, name: str, other: str) -> None:
+        """Give an image that the node has another name."""
+        self.plane.run.call([*self._ctr(), "images", "tag", name, other])
 
     def has(self, name: str) -> bool:
         """Whether the node has an image of this name, loaded or pulled."""
@@ -88,7 +93,9 @@ class Node:
         there: list[str | Path] = ["nsenter", f"--mount=/proc/{os.getpid()}/ns/mnt"]
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         ready = self.plane.folder / "node-ready"
-        script: list[str | Path] = ["sh", "-c", _INIT_SCRIPT, self.plane.run.etc / "hosts", ready]
+        # In memory: a hundred megabytes of images are unpacked many times as fast, and go with the mount.
+        images = self.plane.subfolder("containerd/root")
+        script: list[str | Path] = ["sh", "-c", _INIT_SCRIPT, self.plane.run.etc / "hosts", images, ready]
         self.plane.run.start(self.plane.process(_INIT), [*there, *alone, *script])
         self._until("the node's namespaces are there", ready.exists, process=_INIT)
 
@@ -179,6 +186,8 @@ SystemdCgroup = false
             "podLogsDir": str(self.plane.subfolder("pod-logs")),
             "volumePluginDir": str(where / "plugins-exec"),
             "registryPullQPS": 0,
+            # What it pulled by one name it would pull again by another, to see whether its credentials do: `tag`.
+            "imagePullCredentialsVerificationPolicy": "NeverVerify",
             # Its pods are apart from other runs', and need no systemd.
             "cgroupRoot": f"/{self.plane.run.namespace}",
             "cgroupDriver": "cgroupfs",

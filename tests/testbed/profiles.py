@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testbed import tools
+from testbed import image, tools
 from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
@@ -103,6 +103,9 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         if profile in {"crossplane", "pipelines", "kratix", "fleet"}:
             with _timed("Crossplane, and the function as a package"):
                 testbed.crossplane.up()
+        if profile == "pipelines":
+            # What runs beside the containers of a Promise's pipelines is the function's own image.
+            node.tag(testbed.crossplane.package, image.OURS)
         if profile == "kratix":
             with _timed("Kratix and its Git state store"):
                 testbed.kratix.up()
