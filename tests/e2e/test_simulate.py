@@ -54,7 +54,7 @@ def adopt(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (package / "crossplane.yaml").write_text(yaml.safe_dump({**meta, "spec": {}}))
     desired = copy / "desired/compose.yaml"
     command = [sys.executable, "-m", "testbed.standin", "--desired", desired]
-    testbed.crossplane.add_function(_OTHER, package=package, command=command)
+    testbed.crossplane.add_function(_OTHER, folder=package, command=command)
     cluster.apply(*map(namespace, names), *loaded.required, loaded.xrd, loaded.composition)
     eventually(
         "the XRD's API is served", lambda: cluster.serves("xp.data.example.org/v1alpha1", "Database"), timeout=60

@@ -62,6 +62,30 @@ class Cluster:
             content_type="application/merge-patch+json",
         )
 
+    def patch(self, manifest: Manifest) -> None:
+        """Merge what is given into an object that is there: lists are replaced."""
+        self._resource(manifest).patch(
+            body=dict(manifest),
+            name=manifest["metadata"]["name"],
+            namespace=manifest["metadata"].get("namespace"),
+            content_type="application/merge-patch+json",
+        )
+
+    def would_be(self, manifest: Manifest) -> dict[str, Any]:
+        """What an object would be if it were created now, after admission; nothing where it would be refused."""
+        try:
+            made = self._resource(manifest).create(
+                body=dict(manifest), namespace=manifest["metadata"].get("namespace"), query_params=[("dryRun", "All")]
+            )
+        except exceptions.ForbiddenError:
+            return {}
+        return dict(made.to_dict())
+
+    def logs(self, namespace: str, pod: str, container: str | None = None) -> str:
+        """What a pod's container has written so far; without a name, that of its only one."""
+        answer = client.CoreV1Api(self._api).read_namespaced_pod_log(pod, namespace, container=container)
+        return str(answer)
+
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """An object, or nothing."""
         try:

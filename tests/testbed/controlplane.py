@@ -21,9 +21,11 @@ from testbed.run import FORWARD, Run
 from testbed.versions import ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER
 
 API_PORT = 6443
+NODE_USER = "system:node:testbed"
 
+_SERVICE_NET = 96
 _READY = 60.0
-_HOSTS = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class ControlPlane:
     def port(self, base: int) -> int:
         """A port of this control plane, inside the run's network namespace."""
         return base + self.index
+
+    @property
+    def service_address(self) -> str:
+        """The kubernetes Service's cluster IP: a loopback address, so that pods find it where they are."""
+        return f"127.{_SERVICE_NET + self.index}.0.1"
 
     @property
     def kubeconfig(self) -> Path:
@@ -107,7 +114,7 @@ class ControlPlane:
                 f"--secure-port={self.port(API_PORT)}",
                 "--endpoint-reconciler-type=none",  # refuses a loopback address
                 f"--etcd-servers=http://127.0.0.1:{self.port(2379)}",
-                "--service-cluster-ip-range=10.96.0.0/16",
+                f"--service-cluster-ip-range=127.{_SERVICE_NET + self.index}.0.0/16",
                 "--authorization-mode=Node,RBAC",
                 "--allow-privileged=true",
                 f"--token-auth-file={self.folder / 'tokens.csv'}",
@@ -117,6 +124,14 @@ class ControlPlane:
                 "--service-account-issuer=testbed",
                 f"--service-account-key-file={self.folder / 'service-accounts.key'}",
                 f"--service-account-signing-key-file={self.folder / 'service-accounts.key'}",
+                # For logs; a node's address is its loopback's.
+                f"--kubelet-certificate-authority={self.folder / 'ca.crt'}",
+                f"--kubelet-client-certificate={self.folder / 'apiserver.crt'}",
+                f"--kubelet-client-key={self.folder / 'apiserver.key'}",
+                "--kubelet-preferred-address-types=InternalIP",
+                # A node has the policy that puts pods on the network of the run: beta in this Kubernetes, so off.
+                "--feature-gates=MutatingAdmissionPolicy=true",
+                "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
             ],
         )
 
@@ -186,21 +201,23 @@ class ControlPlane:
 
     def _write_secrets(self) -> None:
         authority = certificates.authority(f"testbed {self.name}")
-        server = certificates.issue(authority, "kube-apiserver", _HOSTS)
+        hosts = ("127.0.0.1", self.service_address, "localhost", *_NAMES)
+        server = certificates.issue(authority, "kube-apiserver", hosts)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         service_accounts = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        token = secrets.token_hex(16)
+        token, kubelet = (secrets.token_hex(16) for _ in range(2))
         files = {
             "ca.crt": authority.certificate,
             "ca.key": authority.key,
             "apiserver.crt": server.certificate,
             "apiserver.key": server.key,
             "service-accounts.key": service_accounts,
-            "tokens.csv": f"{token},admin,admin,system:masters\n".encode(),
+            "tokens.csv": f"{token},admin,admin,system:masters\n{kubelet},{NODE_USER},kubelet,system:nodes\n".encode(),
         }
         self.write(".", files)
+        self.kubeconfig_of("kubelet", kubelet)
         self._write_kubeconfig(self.inner_kubeconfig.name, token, self.port(API_PORT))
 
     def _admin_token(self) -> str:

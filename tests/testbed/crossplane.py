@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from testbed import certificates, tools
+from testbed import certificates, package, tools
 from testbed.cache import UnavailableError
 from testbed.controlplane import API_PORT, ControlPlane
-from testbed.external import External
+from testbed.functions import External, Function
+from testbed.node import Node
 from testbed.versions import CRANE, CROSSPLANE_CORE, HELM
 
 NAMESPACE = "crossplane-system"
@@ -36,9 +37,17 @@ _CLIENT_FOLDER = "client-certificates"
 
 @dataclass(frozen=True, slots=True)
 class Crossplane:
-    """Crossplane on a control plane, with this project's function installed as a package."""
+    """Crossplane on a control plane, with this project's function installed as a package.
+
+    With a node the package manager runs the function too, as its own Deployment of the image that is in the package.
+    Without one the function is a local process.
+
+    Attributes:
+        node: Where the function runs as a Deployment.
+    """
 
     plane: ControlPlane
+    node: Node | None = None
 
     def up(self) -> None:
         """Install Crossplane and the function, and wait until core can call it.
@@ -61,7 +70,7 @@ class Crossplane:
         self._start_rbac()
         self.plane.cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
         self._start_registry()
-        self._ours.up()
+        self._install_ours()
 
     def start_core(self) -> None:
         """Start core."""
@@ -80,7 +89,7 @@ class Crossplane:
                 "XFN_CACHE_DIR": str(self.plane.subfolder("xfn")),
                 "METRICS_PORT": str(self.plane.port(18080)),
                 "HEALTH_PROBE_PORT": str(self.plane.port(18180)),
-                "PACKAGE_RUNTIME": "Provider=External;Function=External",
+                "PACKAGE_RUNTIME": f"Provider=External;Function={'Deployment' if self.node else 'External'}",
             },
         )
 
@@ -89,42 +98,57 @@ class Crossplane:
         self.plane.run.kill(self.plane.process(_CORE))
 
     def start_function(self) -> None:
-        """Start this project's function."""
+        """Start the local process of this project's function."""
         self._ours.start()
 
     def kill_function(self) -> None:
-        """End this project's function as a crash would."""
+        """End the local process of this project's function as a crash would."""
         self._ours.kill()
 
-    def add_function(self, name: str, *, package: Path, command: Sequence[str | Path]) -> None:
-        """Install another function beside this project's: a local process too.
+    def add_function(self, name: str, *, folder: Path, command: Sequence[str | Path]) -> None:
+        """Install another function beside this project's: a local process, so there must be no node.
 
         Args:
-            package: The folder with its crossplane.yaml.
+            folder: With its crossplane.yaml.
             command: What runs it; it takes `--address` and `--tls-certs-dir`, as this project's does.
 
         Raises:
             UnavailableError: Its package cannot be built, or it does not start.
         """
-        self._external(name, package, command, _OTHER_PORT).up()
+        file = self.plane.folder / f"{name}.xpkg"
+        package.write(file, folder=folder, runtime=None)
+        self._external(name, command, _OTHER_PORT).up(file)
+
+    @property
+    def package(self) -> str:
+        """This project's package in the run's registry, and on a node the function's image."""
+        return self._function(FUNCTION).package
+
+    def _install_ours(self) -> None:
+        if not self.node:
+            file = self.plane.folder / f"{FUNCTION}.xpkg"
+            package.write(file, runtime=None)
+            self._ours.up(file)
+            return
+        # The package manager's endpoint for a function is its headless Service's name, which DNS would resolve to the
+        # pod's address (internal/controller/pkg/runtime/runtime_function.go): that of the run's loopback.
+        self.plane.run.resolve(f"{FUNCTION}.{NAMESPACE}", "127.0.0.1")
+        function = self._function(FUNCTION)
+        function.install(package.ours())
+        function.until_unpacked()
+        function.until_healthy()
 
     @property
     def _ours(self) -> External:
-        return self._external(FUNCTION, _ROOT / "package", [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
+        return self._external(FUNCTION, [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
 
-    def _external(self, name: str, package: Path, command: Sequence[str | Path], port: int) -> External:
+    def _function(self, name: str) -> Function:
+        return Function(self.plane, name, self.plane.process(_CORE), f"127.0.0.1:{self._registry_port}")
+
+    def _external(self, name: str, command: Sequence[str | Path], port: int) -> External:
         secret = self._secret(_CA)
-        return External(
-            plane=self.plane,
-            name=name,
-            package=package,
-            port=self.plane.port(port),
-            command=command,
-            core=self.plane.process(_CORE),
-            authority=certificates.Pair(secret["tls.crt"], secret["tls.key"]),
-            namespace=NAMESPACE,
-            registry=f"127.0.0.1:{self._registry_port}",
-        )
+        authority = certificates.Pair(secret["tls.crt"], secret["tls.key"])
+        return External(self._function(name), self.plane.port(port), command, authority, NAMESPACE)
 
     def _chart(self) -> Iterator[dict[str, Any]]:
         chart = tools.files(CROSSPLANE_CORE.module) / "cluster/charts/crossplane"
@@ -177,13 +201,8 @@ class Crossplane:
         )
 
     def _start_registry(self) -> None:
-        command: list[str | Path] = [
-            tools.find(CRANE),
-            "registry",
-            "serve",
-            f"--address=127.0.0.1:{self._registry_port}",
-        ]
-        self.plane.run.start(self.plane.process("registry"), command)
+        address, disk = f"--address=127.0.0.1:{self._registry_port}", f"--disk={self.plane.subfolder('registry')}"
+        self.plane.run.start(self.plane.process("registry"), [tools.find(CRANE), "registry", "serve", address, disk])
 
     @property
     def _registry_port(self) -> int:

@@ -1,7 +1,7 @@
 """Carries connections from a listening socket to a port of the network namespace that this process runs in.
 
-    forward.py --listen PORT COMMAND...      open a socket here, then become COMMAND, with the socket's number added
-    forward.py PORT DESCRIPTOR               carry
+    forward.py --listen ADDRESS PORT COMMAND...   open a socket here, then become COMMAND, with the socket's number added
+    forward.py PORT DESCRIPTOR                    carry
 
 A socket stays in the namespace it was opened in, and it is handed on by its number. So a kubectl on the host reaches an
 API server that only listens on the loopback of its own namespace, and a process with a namespace to itself does.
@@ -17,8 +17,8 @@ import sys
 _CHUNK = 65536
 
 
-def _listen(port: int, command: list[str]) -> None:
-    listening = socket.create_server(("127.0.0.1", port))
+def _listen(address: str, port: int, command: list[str]) -> None:
+    listening = socket.create_server((address, port))
     listening.set_inheritable(True)
     os.execvp(command[0], [*command, str(listening.fileno())])  # noqa: S606 - no shell is wanted
 
@@ -49,5 +49,5 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 if __name__ == "__main__":
     if sys.argv[1] == "--listen":
-        _listen(int(sys.argv[2]), sys.argv[3:])
+        _listen(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
     asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))

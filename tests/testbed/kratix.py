@@ -59,14 +59,8 @@ class Kratix:
         """
         cluster = self.plane.cluster
         config = _config()
+        self.install_api()
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        cluster.apply(*_documents(config / "crd/bases"))
-        self.plane.run.until(
-            "Kratix's CRDs are served",
-            lambda: cluster.serves("platform.kratix.io/v1alpha1", "Work", "Promise", "GitStateStore"),
-            process=self.plane.process("kube-apiserver"),
-            timeout=_TIMEOUT,
-        )
         cluster.apply(*_roles(config))
         self._start_git()
         authority = self._write_certificates()
@@ -78,6 +72,17 @@ class Kratix:
             timeout=_TIMEOUT,
         )
         cluster.apply(*_webhooks(config, authority))
+
+    def install_api(self) -> None:
+        """Install Kratix's CRDs, which is all that the function needs of it to compose Works."""
+        cluster = self.plane.cluster
+        cluster.apply(*_documents(_config() / "crd/bases"))
+        self.plane.run.until(
+            "Kratix's CRDs are served",
+            lambda: cluster.serves("platform.kratix.io/v1alpha1", "Work", "Promise", "GitStateStore"),
+            process=self.plane.process("kube-apiserver"),
+            timeout=_TIMEOUT,
+        )
 
     def start_manager(self) -> None:
         """Start the manager, as its own ServiceAccount: as an administrator, Promises cannot be deleted."""

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testbed import tools
+from testbed import image, tools
 from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
 from testbed.kratix import Kratix
+from testbed.node import Node
 from testbed.provider import Provider
 from testbed.run import Run
 from testbed.versions import (
@@ -30,7 +31,9 @@ from testbed.versions import (
     KRATIX_MANAGER,
     KUBE_APISERVER,
     KUBE_CONTROLLER_MANAGER,
+    KUBE_SCHEDULER,
     KUBECTL,
+    KUBELET,
     PROVIDER_KUBERNETES,
     Tool,
 )
@@ -38,12 +41,15 @@ from testbed.versions import (
 _PLANE = "platform"
 _API = (KUBE_APISERVER, ETCD, KUBECTL)
 _CONTROLLERS = (KUBE_CONTROLLER_MANAGER, *_API)
+_NODE = (*_CONTROLLERS, KUBE_SCHEDULER, KUBELET)
 _CROSSPLANE = (*_CONTROLLERS, CRANE, HELM, CROSSPLANE_CORE, CROSSPLANE_CLI)
 
 PROFILES: dict[str, tuple[Tool, ...]] = {
     "api": _API,
     "controllers": _CONTROLLERS,
+    "node": _NODE,
     "crossplane": _CROSSPLANE,
+    "pipelines": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET),
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
     "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
@@ -58,6 +64,7 @@ class Testbed:
 
     run: Run
     plane: ControlPlane
+    node: Node
     crossplane: Crossplane
     kratix: Kratix
     provider: Provider
@@ -76,10 +83,12 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
     """
     tools.find_all(PROFILES[profile])
     plane = ControlPlane(run, _PLANE)
+    node = Node(plane)
     testbed = Testbed(
         run=run,
         plane=plane,
-        crossplane=Crossplane(plane),
+        node=node,
+        crossplane=Crossplane(plane, node if profile == "pipelines" else None),
         kratix=Kratix(plane),
         provider=Provider(plane),
         others=[ControlPlane(run, name, index) for index, name in enumerate(_OTHERS, start=1)],
@@ -88,9 +97,15 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         run.create(owner=owner)
         with _timed("etcd and kube-apiserver"):
             plane.up(controllers=profile != "api")
-        if profile in {"crossplane", "kratix", "fleet"}:
+        if profile in {"node", "pipelines"}:
+            with _timed("a node that runs containers"):
+                testbed.node.up()
+        if profile in {"crossplane", "pipelines", "kratix", "fleet"}:
             with _timed("Crossplane, and the function as a package"):
                 testbed.crossplane.up()
+        if profile == "pipelines":
+            # What runs beside the containers of a Promise's pipelines is the function's own image.
+            node.tag(testbed.crossplane.package, image.OURS)
         if profile == "kratix":
             with _timed("Kratix and its Git state store"):
                 testbed.kratix.up()

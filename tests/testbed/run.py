@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed import cgroups
 from testbed.cache import UnavailableError
 
 _STOP = 10.0
@@ -49,6 +50,11 @@ class Run:
         """Its network namespace."""
         return f"function-kratix-{self.name}"
 
+    @property
+    def etc(self) -> Path:
+        """Files that are below /etc for the processes of the run: `ip netns exec` mounts them there."""
+        return Path("/etc/netns", self.namespace)
+
     def create(self, *, owner: int | None) -> None:
         """Make its folder and network namespace; what an earlier run of the name left is ended first.
 
@@ -66,6 +72,14 @@ class Run:
         if owner is not None:
             (self.folder / _OWNER).write_text(_identity(owner), encoding="utf-8")
         _make_namespace(self.namespace)
+        self.etc.mkdir(parents=True)
+        (self.etc / "hosts").write_text("127.0.0.1 localhost\n", encoding="utf-8")
+        (self.etc / "resolv.conf").touch()  # nobody to ask
+
+    def resolve(self, name: str, address: str) -> None:
+        """Let all processes of the run find an address by a name: those that run already, too."""
+        with (self.etc / "hosts").open("a", encoding="utf-8") as hosts:
+            hosts.write(f"{address} {name}\n")
 
     def start(
         self,
@@ -108,7 +122,7 @@ class Run:
         namespace = f"{self.namespace}{_SECLUDED}{name}"
         _make_namespace(namespace)
         carry = _inside(self.namespace, [sys.executable, str(FORWARD), str(reaches)])
-        listen = [sys.executable, str(FORWARD), "--listen", str(reaches)]
+        listen = [sys.executable, str(FORWARD), "--listen", "127.0.0.1", str(reaches)]
         self.start(f"{name}-forward", [*listen, *carry], namespace=namespace)
         return namespace
 
@@ -155,6 +169,10 @@ class Run:
             return False
         return True
 
+    def pid(self, name: str) -> int:
+        """The pid of a process that was started; it may have ended since."""
+        return _pid(self._pid_file(name))
+
     def alive(self, name: str) -> bool:
         """Whether the process runs, and is the one that was started."""
         return _alive(self._pid_file(name))
@@ -197,6 +215,8 @@ class Run:
         for path in [made / self.namespace, *made.glob(f"{self.namespace}{_SECLUDED}*")]:
             if path.exists():
                 _ip("netns", "delete", path.name)
+        cgroups.remove(self.namespace)
+        shutil.rmtree(self.etc, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> Iterator[tuple[str, bool]]:
