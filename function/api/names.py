@@ -60,6 +60,9 @@ SCHEDULED: Final = "Scheduled"
 DELIVERED: Final = "Delivered"
 CONDITIONS: Final = (CHECKS_PASSED, WORKFLOW_COMPLETED, SCHEDULED, DELIVERED)
 
+# Crossplane's own: False while its circuit breaker lets no events of an XR through.
+RESPONSIVE: Final = "Responsive"
+
 LABEL_LIMIT: Final = 63
 NAME_LIMIT: Final = 253
 
