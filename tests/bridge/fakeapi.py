@@ -281,7 +281,7 @@ class FakeApi:
 
 
 def _server_context(by: Pair) -> ssl.SSLContext:
-    pair = issue(by, "fake", ("127.0.0.1", "localhost"))
+    pair = issue(by, "kube-apiserver", ("127.0.0.1", "localhost"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in pair.files.items():
