@@ -105,6 +105,12 @@ RAW = {
         Silent(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n{"),
         "its answer is not JSON",
     ),
+    "cut-headers": (Silent(b"HTTP/1.1 200 OK\r\ncontent-type: appli"), "its answer is neither JSON nor text"),
+    "cut-before-length": (Silent(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"), "its answer is not JSON"),
+    "a-page": (
+        Silent(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<p>hello"),
+        "its answer is neither JSON nor text",
+    ),
     "half": (
         Silent(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"),
         "the connection broke: ",
@@ -129,6 +135,16 @@ def test_no_answer(name: str) -> None:
             cluster.request("GET", "/version")
         assert time.monotonic() - started < 2
     assert str(raised.value).startswith(f"cannot get /version on cluster eu: {cause}"), "one sentence, and why"
+
+
+def test_answers_that_are_no_json() -> None:
+    text = Silent(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n\r\nok")
+    with raw(text) as server, connect(server_only(server)) as cluster:
+        assert cluster.request("GET", "/readyz") == b"ok"
+    page = Silent(b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\n\r\n<p>bad\n<p>gateway")
+    told = r"on cluster eu: <p>bad \(HTTP 502\)"
+    with raw(page) as server, connect(server_only(server)) as cluster, pytest.raises(ApiError, match=told):
+        cluster.request("GET", "/readyz")
 
 
 class raw:  # noqa: N801 - a context manager
