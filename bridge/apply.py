@@ -153,9 +153,10 @@ class Applier:
             "kind": "DeleteOptions",
             "preconditions": {"uid": there.uid, "resourceVersion": there.version},
         }
-        query = {"dryRun": "All"} if self._dry_run else {}
+        if self._dry_run:
+            body["dryRun"] = ["All"]  # in the query it is not looked at where there is a body, and the object would go
         try:
-            self.cluster.request("DELETE", path, query=query, body=body, doing=doing)
+            self.cluster.request("DELETE", path, body=body, doing=doing)
         except ApiError as error:
             if error.status == _NOT_FOUND:
                 return Result(which, "absent")

@@ -534,7 +534,9 @@ class _Handler(BaseHTTPRequestHandler):
             for part, wanted in (request.body or {}).get("preconditions", {}).items():
                 if there["metadata"][part] != wanted:
                     return self._status(409, "Conflict", f"the {part} in the precondition does not match")
-            if not request.query.get("dryRun"):
+            # kube-apiserver reads the options of a deletion from the body, and from the query if there is none.
+            options = request.body if request.body is not None else request.query
+            if not options.get("dryRun"):
                 self.api.drop(resource, key)
         return self._json(200, _status(200, "", "deleted"))
 
