@@ -222,6 +222,8 @@ class Applier:
                 doing=doing,
             )
         except ApiError as error:
+            if error.status == _NOT_FOUND:  # its CRD is gone, or its namespace
+                self.discovery.forget(resource.api_version, resource.kind)
             self._explain(error)
         now = seen(answer.body)
         if self._dry_run:

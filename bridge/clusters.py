@@ -212,31 +212,39 @@ class Cluster:
             raise call.failed("its connection was closed")
         wait = self.breaker.wait()
         if wait > 0:
-            raise call.failed("it did not answer before, and is asked again shortly", retry_after=wait)
+            # The same words as before: a condition that tells them does not flap.
+            raise call.failed(self.breaker.cause, retry_after=wait)
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=content,
-                headers={"accept": JSON, **headers, **self._authorization()},
-                timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
+            response = self._ask(method, url, content, headers, read)
         except urllib3.exceptions.HTTPError as error:
-            self.breaker.failed()
-            raise call.broke(error) from error
+            unreachable = call.broke(error)
+            self.breaker.failed(unreachable.cause)
+            raise unreachable from error
         except (ConfigException, OSError) as error:
-            self.breaker.failed()
-            raise call.failed(f"its credentials cannot be read ({type(error).__name__})") from None
+            unreachable = call.failed(f"its credentials cannot be read ({type(error).__name__})")
+            self.breaker.failed(unreachable.cause)
+            raise unreachable from None
         if response.status in _GATEWAY:
-            self.breaker.failed()
+            self.breaker.failed(f"there is no API server behind its address (HTTP {response.status})")
         else:
             self.breaker.succeeded()
         if response.status >= 300:
             raise self._refused(response, call)
         return response
+
+    def _ask(
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str], read: float
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            method,
+            url,
+            body=content,
+            headers={"accept": JSON, **headers, **self._authorization()},
+            timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
 
     def _authorization(self) -> dict[str, str]:
         # A pod's token is a file that changes, and a plugin's token expires: the package reads them anew here.

@@ -6,14 +6,15 @@ import copy
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from applying import MANIFEST, OWNER, RESOURCE, World, manifest
 from fakeapi import FakeApi, Fault
 from hypothesis import given
 from hypothesis import strategies as st
 
+from applying import MANIFEST, OWNER, RESOURCE, World, manifest
 from bridge.apply import Applier, ConflictError, ForeignError, stale
 from bridge.clusters import Cluster
 from bridge.errors import ApiError, ClusterError, UnreachableError
@@ -223,6 +224,17 @@ def test_a_kind_that_is_not_served(world: World) -> None:
         ClusterError, match=r"cannot apply Missing a on cluster eu: Missing of example\.org/v1 is not served there"
     ):
         world.applier.apply(missing, None)
+
+
+def test_a_kind_that_was_made_anew(api: FakeApi, world: World) -> None:
+    world.apply(MANIFEST)
+    api.resources = (replace(RESOURCE, plural="thingies"),)
+    api.objects[api.resources[0]] = {}
+    api.history[api.resources[0]] = []
+    with pytest.raises(ApiError) as raised:
+        world.applier.apply(manifest(size=2), None)
+    assert raised.value.status == 404
+    assert world.applier.apply(manifest(size=2), None).action == "created", "its new path was looked up"
 
 
 def test_one_error_keeps_nothing_else_from_being_applied(api: FakeApi, world: World) -> None:
