@@ -13,6 +13,7 @@ from developer import Platform
 
 from testbed import example, profiles
 from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
 from testbed.profiles import Testbed
 from testbed.run import Run
 
@@ -64,6 +65,17 @@ def fleet() -> Iterator[Testbed]:
     try:
         teamspaces.install(testbed)
         yield testbed
+    finally:
+        run.end()
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[ControlPlane]:
+    """A kube-apiserver and its etcd alone, for tests that restart them."""
+    run = Run(f"api-{os.getpid()}")
+    plane = profiles.up("api", run, owner=os.getpid()).plane
+    try:
+        yield plane
     finally:
         run.end()
 
