@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from developer import Request, named, namespace, request
+from developer import Manifest, Request, named, namespace
 
 from testbed import crossplane, example, image, node, profiles
 from testbed.cluster import Cluster, eventually
@@ -86,6 +86,11 @@ def outcome(cluster: Cluster, manifest: dict[str, Any]) -> tuple[str, str]:
     return kind, cluster.logs(_TEAM, pod["metadata"]["name"])
 
 
+def _request(**spec: object) -> Manifest:
+    manifest = example.load("postgres").xrs["xr-dev"]
+    return {**manifest, "spec": {**manifest["spec"], **spec}}
+
+
 @pytest.mark.parametrize(("number", "kind"), [(0, "Complete"), (3, "Failed")])
 def test_a_job_runs_in_a_container(pipelines: Testbed, platform: Cluster, number: int, kind: str):
     script = f'#!/bin/sh\necho "as $(id -u), in $(ls -d /tmp), pid $$" | tee /tmp/written\nexit {number}\n'
@@ -150,13 +155,13 @@ def test_the_function_in_its_pod_answers_core(pipelines: Testbed, platform: Clus
         lambda: platform.serves("xp.databases.example.org/v1alpha1", "Postgres"),
         timeout=_SLOW,
     )
-    database = Request(platform, named(request("xr-dev", storageGB=3), "inapod"))
+    database = Request(platform, named(_request(storageGB=3), "inapod"))
     database.until("ChecksPassed", "True", timeout=_SLOW)
     eventually("its Work is composed", database.works, timeout=_SLOW)
     [before] = platform.list("v1", "Pod", crossplane.NAMESPACE)
     platform.delete("v1", "Pod", before["metadata"]["name"], crossplane.NAMESPACE)
     [work] = database.works()
-    database.apply(named(request("xr-dev", storageGB=4), "inapod"))
+    database.apply(named(_request(storageGB=4), "inapod"))
     eventually(
         "the Work follows the request",
         lambda: [item["spec"] for item in database.works()] != [work["spec"]],

@@ -31,6 +31,7 @@ def _simulated(folder: Path) -> dict[str, dict[str, Any]]:
     return {outcome["xr"]["name"]: outcome for outcome in json.loads(done.stdout)}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("file", example.xr_names("postgres"))
 def test_postgres(platform: Platform, file: str):
     _held_against_the_real_programs(platform.cluster, platform.folder, file)
