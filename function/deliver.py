@@ -106,7 +106,8 @@ def _problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str
     mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
     spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
     if mode == "Work":
-        return readiness.of_work(body, spec, seen.work_placements)
+        pipeline = texts(lookup(manifest, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
+        return readiness.of_work(body, spec, [p for p in seen.work_placements if p.pipeline == pipeline])
     if mode == "WorkPlacement":
         return readiness.of_placement(body, spec)
     if mode == "Object":

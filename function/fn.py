@@ -91,7 +91,7 @@ def _advance_workflow(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
 
 
 def _produce_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
-    made = documents.produce(seen, scope)
+    made = documents.produce(seen, scope, ())
     return replace(outcome, documents=decorate.apply(seen.input.decorate, made, scope))
 
 
@@ -112,7 +112,7 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
     if given.deliver.as_ == "Composed":
         return replace(outcome, schedule=Schedule((), ()))
     selectors = schedule.selectors(given.schedule, scope)
-    groups = schedule.group(outcome.documents, selectors, promise.destination_selectors)
+    groups = schedule.groups(outcome.documents, selectors, promise.destination_selectors, ())
     if given.deliver.as_ == "Work":
         return replace(outcome, schedule=schedule.kratix_placed(groups, seen.work_placements))
     identity = (given.promise_name, *seen.request.identity)

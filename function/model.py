@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from function.api import names
@@ -97,6 +97,7 @@ class WorkPlacement:
         generation: The Work's generation that it carries (`spec.generation`); None where Kratix is too old to say.
         conditions: Its conditions, by type.
         version_id: `status.versionID`: the commit that Kratix wrote, empty for buckets.
+        pipeline: Whose Work it is of; empty for that of native and adopted documents.
     """
 
     name: str
@@ -106,6 +107,7 @@ class WorkPlacement:
     misplaced: bool
     conditions: Mapping[str, Condition]
     version_id: str
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,13 @@ class Seen:
 
     @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:
-        """The Destinations that each workload group is on, by the group's id: what was composed says so itself."""
+        """The Destinations that each workload group is on, by the group's key: what was composed says so itself."""
         found: dict[str, set[str]] = {}
         for observed in self.observed.values():
             labels = texts(lookup(observed.manifest, "metadata", "labels"))
             group, destination = labels.get(names.DIRECTORY_ID_LABEL), labels.get(names.DESTINATION_LABEL)
             if group and destination:
-                found.setdefault(group, set()).add(destination)
+                found.setdefault(group_key(group, labels.get(names.PIPELINE_LABEL, "")), set()).add(destination)
         return {group: tuple(sorted(targets)) for group, targets in sorted(found.items())}
 
 
@@ -202,26 +204,81 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that a pipeline wrote.
+
+    Attributes:
+        content: Its bytes, which go out as they are where nothing in it is decorated.
+        parts: Its YAML documents as plain values, those of a List one by one; empty where they are not needed or it
+            holds no YAML.
+    """
+
+    pipeline: str
+    path: str
+    content: bytes
+    parts: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """One manifest on its way to a Destination.
+    """One manifest on its way to a Destination, or a file that holds none.
 
     Attributes:
         name: Unique among the documents of a request.
         directory: Empty for the root.
         filename: Below the directory.
-        path: Where it comes from, for errors: `documents[0]`, `adopt(db-1)`.
+        manifest: None for a file of a pipeline that holds no manifest.
+        path: Where it comes from, for errors: `documents[0].manifest`, `adopt(db-1).manifest`, `pipeline a, b.yaml`.
+        file: The pipeline's file that it is in; None for native and adopted ones.
+        part: Its place among the file's parts.
     """
 
     name: str
     directory: str
     filename: str
-    manifest: JsonObject
+    manifest: JsonObject | None
     path: str
+    file: File | None = None
+    part: int = 0
 
     @property
     def filepath(self) -> str:
         """The file below the output's root, as Kratix's work creator names it: directory and all."""
         return f"{self.directory}/{self.filename}" if self.directory else self.filename
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline that made it; empty for native and adopted ones."""
+        return self.file.pipeline if self.file else ""
+
+    @property
+    def identity(self) -> str:
+        """What stays the same while its content changes: for a pipeline's, which object it is, not where in a file."""
+        if self.file is None or self.manifest is None:
+            return self.name
+        kind, namespace, name = (
+            self.manifest.get("kind"),
+            lookup(self.manifest, "metadata", "namespace"),
+            lookup(self.manifest, "metadata", "name"),
+        )
+        where = f"{namespace}/{name}" if namespace else str(name)
+        return f"{self.pipeline}/{kind}/{where}" if name else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What one pipeline put out, checked.
+
+    Attributes:
+        files: By path below its output.
+        selectors: Its destination-selectors.yaml: directory (`.` for the root) and labels.
+        status: Its status.yaml, for the XR's status.
+    """
+
+    pipeline: str
+    files: Mapping[str, bytes]
+    selectors: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    status: JsonObject = field(default_factory=dict)
 
 
 Source = Literal["promise", "promise-workflow", "resource-workflow"]
@@ -235,6 +292,18 @@ class Selector:
     source: Source
 
 
+def group_key(id_: str, pipeline: str) -> str:
+    """What tells a workload group from the others of its request."""
+    return f"{pipeline}/{id_}" if pipeline else id_
+
+
+def spot(directory: str, pipeline: str) -> str:
+    """A directory of a pipeline's output in words; `.` for the root of native documents."""
+    if not pipeline:
+        return directory
+    return pipeline if directory == "." else f"{pipeline}, {directory}"
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A workload group: the documents that go to the same Destinations.
@@ -244,12 +313,25 @@ class Group:
         id: md5 of the directory, as in Kratix.
         selectors: Where its selectors come from, in the order in which Kratix's work creator writes them.
         documents: By file path.
+        pipeline: Whose files they are; each pipeline's are scheduled for themselves, as Kratix's Works are. Empty for
+            native and adopted documents.
     """
 
     directory: str
     id: str
     selectors: tuple[Selector, ...]
     documents: tuple[Document, ...]
+    pipeline: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other groups of the request: two pipelines may both have a root."""
+        return group_key(self.id, self.pipeline)
+
+    @property
+    def where(self) -> str:
+        """The directory in words; `.` for the root of native documents."""
+        return spot(self.directory, self.pipeline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +348,12 @@ class Placement:
     destination: str
     state: Literal["Placed", "Kept", "Misplaced", "Moved"]
     reason: str
+    pipeline: str = ""
+
+    @property
+    def where(self) -> str:
+        """The directory in words; `.` for the root of native documents."""
+        return spot(self.directory, self.pipeline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +361,7 @@ class Schedule:
     """Where workload groups go.
 
     Attributes:
-        unplaced: Directory and reason of each group that no Destination takes.
+        unplaced: Directory in words and reason of each group that no Destination takes.
     """
 
     groups: tuple[Group, ...]

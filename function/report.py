@@ -169,7 +169,7 @@ def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
             names.SCHEDULED,
             "False",
             reason,
-            _listed([why if d == work.ROOT else f"{d}: {why}" for d, why in schedule.unplaced]),
+            _listed([why if where == work.ROOT else f"{where}: {why}" for where, why in schedule.unplaced]),
         )
     misplaced = [p for p in schedule.placements if p.state == "Misplaced"]
     if misplaced:
@@ -182,11 +182,8 @@ def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
 
 
 def _said(placement: Placement) -> str:
-    where = (
-        placement.destination
-        if placement.directory == work.ROOT
-        else f"{placement.directory} on {placement.destination}"
-    )
+    what = placement.where
+    where = placement.destination if what == work.ROOT else f"{what} on {placement.destination}"
     return f"{where}: {placement.reason}"
 
 
@@ -245,7 +242,13 @@ def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
         }
     if outcome.schedule is not None:
         status["placements"] = [
-            {"directory": p.directory, "destination": p.destination, "state": p.state, "reason": p.reason}
+            {
+                **({"pipeline": p.pipeline} if p.pipeline else {}),
+                "directory": p.directory,
+                "destination": p.destination,
+                "state": p.state,
+                "reason": p.reason,
+            }
             for p in outcome.schedule.placements[:_LISTED]
         ]
     if outcome.progress is not None:
