@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 GROUP: Final = "kratix.fn.crossplane.io"
@@ -45,6 +46,21 @@ KRATIX_PIPELINE_LABEL: Final = "kratix.io/pipeline-name"
 KRATIX_MISPLACED_LABEL: Final = "kratix.io/misplaced"
 KRATIX_DRY_RUN_LABEL: Final = "kratix.io/dry-run"
 
+# On what is composed for a Promise's own pipelines, and on the ConfigMaps in which their output comes back. None of
+# Kratix's: where it is on the same cluster its workflow engine would take a Job with them for one of its own
+# (lib/workflow/reconciler.go finds Jobs by labels alone), and app.kubernetes.io/managed-by: Kratix would have the Job's
+# pods removed (workflow_job_pod_cleanup_controller.go).
+OUTPUT_OF_LABEL: Final = f"{GROUP}/output-of"
+RUN_LABEL: Final = f"{GROUP}/run"
+PIPELINE_LABEL: Final = f"{GROUP}/pipeline"
+WORKFLOW_LABEL: Final = f"{GROUP}/workflow"
+ACTION_LABEL: Final = f"{GROUP}/action"
+RUN_DIGEST_LABEL: Final = f"{GROUP}/run-digest"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+CHUNK_ANNOTATION: Final = f"{GROUP}/chunk"
+CHUNKS_ANNOTATION: Final = f"{GROUP}/chunks"
+OUTPUT_DIGEST_ANNOTATION: Final = f"{GROUP}/output-digest"
+
 # Under which names the function requires what it reads; a Composition that declares the same spares it a call.
 REQUIRED_PROMISE: Final = "kratix/promise"
 REQUIRED_DESTINATIONS: Final = "kratix/destinations"
@@ -73,6 +89,11 @@ def digest(*parts: str, length: int = 10) -> str:
     """A short hexadecimal digest of the parts; the parts are delimited, so `("a", "bc")` and `("ab", "c")` differ."""
     sha = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
     return sha.hexdigest()[:length]
+
+
+def output_of(promise: str, identity: Sequence[str]) -> str:
+    """The value of OUTPUT_OF_LABEL: every output of an XR's pipelines of a Promise has it, and nothing else has."""
+    return digest(promise, *identity, length=40)
 
 
 # The least limit for `bounded`: a few letters, a dash and a digest.
