@@ -31,6 +31,9 @@ MAX_FILES: Final = 1024
 MAX_METADATA: Final = 256 * 1024
 MAX_SENTENCE: Final = 1024
 
+# The writer's exit code where the output cannot be taken: another try would find the same output.
+EXIT_REFUSED: Final = 65
+
 DATA_KEY: Final = "output"
 ERROR_KEY: Final = "error"
 METADATA_FILES: Final = ("status.yaml", "destination-selectors.yaml", "workflow-control.yaml")

@@ -1,35 +1,25 @@
-"""One run of a pipeline as Kubernetes objects: a Job, its frozen input, and who its containers are to the API server.
-
-The pod is Kratix's (api/v1alpha1/pipeline_factory.go): a reader, the user's containers in order, all as init containers,
-over `/kratix/input`, `/kratix/output` and `/kratix/metadata`, with Kratix's environment variables. Where Kratix's pod
-then writes a Work and the request's status, a writer stores the output in ConfigMaps, from which the function reads it.
-
-Labels are this project's own: by Kratix's its workflow engine on the same cluster would take the Job for its own.
-
-Most of a Job, and all of its input, cannot be changed. So `manifests` is for a run that begins; one that is there already
-is emitted as it was observed, by `held`: whatever this function, its image or the XR have become since.
-"""
+"""A run of a pipeline, and what all of its objects have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from function.api import files, names, output
-from function.api.errors import InvalidError
-from function.api.pipeline import Container, Permission, Pipeline
+from function.api import names
+from function.api.pipeline import Pipeline
 from function.api.promise import Action, WorkflowType
 from function.model import JsonObject, Request
 
+# The folders that a pipeline's containers share, by the names of Kratix's volumes.
+FOLDERS: Final[Mapping[str, str]] = {
+    "shared-input": "/kratix/input",
+    "shared-output": "/kratix/output",
+    "shared-metadata": "/kratix/metadata",
+}
+INPUT_VOLUME: Final = "kratix-fn-request"
 READER: Final = "reader"
 WRITER: Final = "work-writer"
-ADAPTER: Final = ("python", "-I", "-m", "function.adapter")
-# The writer's exit code where the output cannot be taken: another try would find the same output.
-EXIT_REFUSED: Final = 65
-
-# A ConfigMap takes 1 MiB with its keys.
-MAX_INPUT: Final = 1_000_000
 
 RESTRICTED: Final[JsonObject] = {
     "allowPrivilegeEscalation": False,
@@ -43,17 +33,6 @@ RESOURCES: Final[JsonObject] = {
     "limits": {"cpu": "200m", "ephemeral-storage": "256Mi", "memory": "256Mi"},
     "requests": {"cpu": "100m", "ephemeral-storage": "128Mi", "memory": "128Mi"},
 }
-RESTART_POLICY: Final = "OnFailure"
-
-_REQUEST_VOLUME: Final = "kratix-fn-request"
-_MOUNTS: Final[Mapping[str, str]] = {
-    "shared-input": "/kratix/input",
-    "shared-output": "/kratix/output",
-    "shared-metadata": "/kratix/metadata",
-}
-_REQUEST_MOUNT: Final = "/kratix-fn/request"
-_OBJECT: Final = "object.yaml"
-_JOB_UID: Final = "metadata.labels['batch.kubernetes.io/controller-uid']"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +99,21 @@ class Run:
         return names.output_of(self.promise, self.request.identity)
 
 
-def manifests(run: Run) -> tuple[tuple[str, JsonObject], ...]:
-    """The objects of a run that begins, each with its key in Crossplane, in the order in which they depend.
-
-    Raises:
-        InvalidError: The pipeline asks for what cannot be, with the path of the field.
-    """
-    _check(run)
-    account = run.pipeline.spec.rbac.service_account or run.name
-    found = [("input", _input(run))]
-    if account == run.name:
-        found.append(("service-account", _object(run, "v1", "ServiceAccount", run.name)))
-    for key, namespace, rules in (("role", run.namespace, _writer_rules(run)), *_granted(run)):
-        name = run.name if key == "role" else f"{run.name}-permissions"
-        found += [(key, _role(run, name, namespace, rules)), (f"{key}-binding", _binding(run, name, namespace, account))]
-    found.append(("job", _job(run, account)))
-    return tuple((f"{run.key}/{key}", manifest) for key, manifest in found)
+def labels(run: Run) -> dict[str, str]:
+    """The labels of every object of a run."""
+    return {
+        "app.kubernetes.io/managed-by": "function-kratix",
+        names.PROMISE_LABEL: run.promise,
+        names.PIPELINE_LABEL: run.pipeline.name,
+        names.WORKFLOW_LABEL: run.workflow,
+        names.ACTION_LABEL: run.action,
+        names.RUN_LABEL: run.name,
+        names.RUN_DIGEST_LABEL: run.digest,
+        names.ATTEMPT_LABEL: str(run.attempt),
+    }
 
 
-def held(observed: JsonObject) -> JsonObject:
-    """An object of a run as it was observed, to be emitted again: what it is made of, without what the server adds."""
-    raise NotImplementedError
+def manifest(run: Run, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> dict[str, Any]:
+    """An object of a run, in the run's namespace unless another is given."""
+    metadata = {"name": name, "namespace": namespace or run.namespace, "labels": labels(run)}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
