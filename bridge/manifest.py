@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator, Mapping
+=======
+from collections.abc import Iterable, Iterator, Mapping
+>>>>>>> pipelines-job
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +121,29 @@ def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:
 
 def _read(reader: Callable[[str, str], list[Any]], text: str, shown: str) -> list[Any]:
     try:
+<<<<<<< HEAD
         return reader(text, shown)
     except InvalidError as error:
         raise FolderError(str(error)) from None
+=======
+        return [json.loads(text, parse_constant=_no_constant)]
+    except json.JSONDecodeError as error:
+        raise FolderError(f"{shown}, line {error.lineno}: is not JSON: {error.msg}") from None
+    except ValueError as error:
+        raise FolderError(f"{shown}: is not JSON: {error}") from None
+    except RecursionError:
+        raise FolderError(f"{shown}: is nested deeper than {goyaml.MAX_DEPTH} levels") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it has no number {name}")
+
+
+def _yaml(text: str, shown: str) -> list[Any]:
+    try:
+        return goyaml.documents(text)
+    except goyaml.YamlError as error:
+        document = f", document {error.document}" if error.document else ""
+        line = f", line {error.line}" if error.line else ""
+        raise FolderError(f"{shown}{document}{line}: {error.cause}") from None
+>>>>>>> pipelines-job

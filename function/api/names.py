@@ -61,6 +61,12 @@ CHUNK_ANNOTATION: Final = f"{GROUP}/chunk"
 CHUNKS_ANNOTATION: Final = f"{GROUP}/chunks"
 OUTPUT_DIGEST_ANNOTATION: Final = f"{GROUP}/output-digest"
 
+# What the writer in a Job's pod is told, beside Kratix's variables.
+ENV_RUN: Final = "KRATIX_FN_RUN"
+ENV_NAMESPACE: Final = "KRATIX_FN_NAMESPACE"
+ENV_OUTPUT_OF: Final = "KRATIX_FN_OUTPUT_OF"
+ENV_JOB_UID: Final = "KRATIX_FN_JOB_UID"
+
 # Under which names the function requires what it reads; a Composition that declares the same spares it a call.
 REQUIRED_PROMISE: Final = "kratix/promise"
 REQUIRED_DESTINATIONS: Final = "kratix/destinations"
