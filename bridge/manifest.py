@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-<<<<<<< HEAD
-from collections.abc import Callable, Iterable, Iterator, Mapping
-=======
 from collections.abc import Iterable, Iterator, Mapping
->>>>>>> pipelines-job
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +75,7 @@ def parse(text: str, shown: str) -> list[Manifest]:
     Raises:
         FolderError: As `read` does.
     """
-    return _manifests(_read(goyaml.from_yaml, text, shown), shown)
+    return _manifests(_yaml(text, shown), shown)
 
 
 def _manifests(found: Iterable[Any], shown: str) -> list[Manifest]:
@@ -102,7 +98,7 @@ def values(path: Path, shown: str) -> list[Any]:
         raise FolderError(f"cannot read {shown}: byte {error.start} is not UTF-8") from None
     if len(data) > _MAX_BYTES:
         raise FolderError(f"cannot read {shown}: it is larger than {_MAX_BYTES // 1024 // 1024} MiB")
-    return _read(goyaml.from_json if path.suffix == ".json" else goyaml.from_yaml, text, shown)
+    return _json(text, shown) if path.suffix == ".json" else _yaml(text, shown)
 
 
 def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:
@@ -119,13 +115,8 @@ def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:
         yield Manifest(shown, document, item, f"items[{i}]")
 
 
-def _read(reader: Callable[[str, str], list[Any]], text: str, shown: str) -> list[Any]:
+def _json(text: str, shown: str) -> list[Any]:
     try:
-<<<<<<< HEAD
-        return reader(text, shown)
-    except InvalidError as error:
-        raise FolderError(str(error)) from None
-=======
         return [json.loads(text, parse_constant=_no_constant)]
     except json.JSONDecodeError as error:
         raise FolderError(f"{shown}, line {error.lineno}: is not JSON: {error.msg}") from None
@@ -146,4 +137,3 @@ def _yaml(text: str, shown: str) -> list[Any]:
         document = f", document {error.document}" if error.document else ""
         line = f", line {error.line}" if error.line else ""
         raise FolderError(f"{shown}{document}{line}: {error.cause}") from None
->>>>>>> pipelines-job

@@ -18,7 +18,7 @@ from function.api.errors import InvalidError
 from function.api.input import PromiseInput
 from function.model import Document, File, Produced
 
-_READ = {".yaml": goyaml.from_yaml, ".yml": goyaml.from_yaml, ".json": goyaml.from_json}
+_READ = (".yaml", ".yml", ".json")
 
 
 def documents(outputs: Sequence[Produced], given: PromiseInput) -> Iterator[Document]:
@@ -44,15 +44,16 @@ def documents(outputs: Sequence[Produced], given: PromiseInput) -> Iterator[Docu
 
 
 def _parts(path: str, content: bytes, where: str) -> tuple[Any, ...]:
-    reader = _READ.get(posixpath.splitext(path)[1].lower())
-    if reader is None:
+    if not path.lower().endswith(_READ):
         return ()
     try:
-        text = content.decode("utf-8-sig")
+        values = goyaml.documents(content.decode("utf-8-sig"))  # JSON is YAML
     except UnicodeDecodeError as error:
         raise InvalidError(where, f"byte {error.start} is not UTF-8") from None
+    except goyaml.YamlError as error:
+        raise InvalidError(where, str(error)) from None
     found: list[Any] = []
-    for value in reader(text, where):
+    for value in values:
         items = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else None
         found += items if isinstance(items, list) else [value]
     # The CEL library ends a string at a NUL: a gate would judge less than what is delivered.
@@ -87,8 +88,7 @@ def _is_manifest(value: object) -> bool:
 
 
 def _check_objects(found: Sequence[Document], file: File, where: str, mode: str) -> None:
-    suffix = posixpath.splitext(file.path)[1].lower()
-    if suffix not in _READ:
+    if not file.path.lower().endswith(_READ):
         raise InvalidError(where, f"is no YAML or JSON by its name, and deliver.as {mode} takes manifests only")
     parts = found[0].file.parts if found and found[0].file else ()
     if len(found) < len(parts) or (not found and file.content.strip()):

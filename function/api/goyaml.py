@@ -1,16 +1,8 @@
-<<<<<<< HEAD
-"""YAML and JSON as kubectl, Crossplane and Kratix read them, with the place kept for errors.
-
-Those use Go's YAML (sigs.k8s.io/yaml): YAML 1.1 booleans (`on`, `yes`, `y`), also as keys, but no dates and no base-60
-numbers; PyYAML alone would differ in all of these, so what is judged or simulated would not be what a cluster gets.
-Size and nesting are bounded: aliases can multiply a small file.
-=======
 """YAML as Kubernetes' own tools read it (sigs.k8s.io/yaml), which is what the authors of files tried them with.
 
 YAML 1.1 booleans (`on`, `yes`, `y`), also as keys, but no dates and no base-60 numbers; PyYAML alone would differ in
-all of these. What is read is plain JSON: no key twice, no number that JSON has not, bounded in depth and in what aliases
-make of it. The writer in a Job pod reads metadata by this, so it imports nothing but PyYAML.
->>>>>>> pipelines-job
+all of these. What is read is plain JSON: no key twice, no number that JSON has not, bounded in depth and in what
+aliases make of it. The writer in a Job reads metadata by this, so it imports nothing but PyYAML.
 """
 
 from __future__ import annotations
@@ -18,16 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-<<<<<<< HEAD
-from typing import Any
-
-import yaml
-
-from function.api.errors import InvalidError, shorten
-
-_MAX_DEPTH = 64
-_MAX_NODES = 1_000_000
-=======
 from typing import Any, Final
 
 import yaml
@@ -36,7 +18,6 @@ MAX_DEPTH: Final = 64
 MAX_NODES: Final = 1_000_000
 
 _SHOWN = 80
->>>>>>> pipelines-job
 _WHOLE = 2**53  # beyond it a double no longer holds every whole number
 _PLAIN = "!plain"
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -46,8 +27,6 @@ _INT = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 
 
-<<<<<<< HEAD
-=======
 class YamlError(ValueError):
     """A text that cannot be taken as YAML.
 
@@ -64,57 +43,12 @@ class YamlError(ValueError):
         self.cause, self.document, self.line = cause, document, line
 
 
->>>>>>> pipelines-job
 class _Loader(yaml.CSafeLoader):
     """Composes nodes only; plain scalars get a tag of their own, so that they are resolved here and not by PyYAML."""
 
     yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(r"", re.DOTALL))]}  # noqa: RUF012 - PyYAML's own attribute
 
 
-<<<<<<< HEAD
-def from_json(text: str, shown: str) -> list[Any]:
-    """The one value of a JSON text, as a list.
-
-    Args:
-        shown: The text's name in errors.
-
-    Raises:
-        InvalidError: It is not JSON; the path says where.
-    """
-    try:
-        return [json.loads(text, parse_constant=_no_constant)]
-    except json.JSONDecodeError as error:
-        raise InvalidError(f"{shown}, line {error.lineno}", f"is not JSON: {error.msg}") from None
-    except ValueError as error:
-        raise InvalidError(shown, f"is not JSON: {error}") from None
-    except RecursionError:
-        raise InvalidError(shown, f"is nested deeper than {_MAX_DEPTH} levels") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"it has no number {name}")
-
-
-def from_yaml(text: str, shown: str) -> list[Any]:
-    """Every document of a YAML text, whatever it holds; an empty one is None.
-
-    Args:
-        shown: The text's name in errors.
-
-    Raises:
-        InvalidError: It is not YAML, or too large or deep; the path says where.
-    """
-    try:
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
-        return [_Reader(shown, i).value(node, 0) for i, node in enumerate(nodes, start=1)]
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InvalidError(f"{shown}{line}", f"is not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise InvalidError(shown, f"is not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise InvalidError(shown, f"is nested deeper than {_MAX_DEPTH} levels") from None
-=======
 def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
     """Every document of a text as plain JSON values; an empty document is None.
 
@@ -138,21 +72,11 @@ def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
->>>>>>> pipelines-job
 
 
 class _Reader:
     """Turns one document's nodes into plain values; counts them, since aliases can multiply a small file."""
 
-<<<<<<< HEAD
-    def __init__(self, shown: str, document: int) -> None:
-        self._where = f"{shown}, document {document}"
-        self._nodes = 0
-
-    def value(self, node: yaml.Node, depth: int) -> Any:
-        self._nodes += 1
-        if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
-=======
     def __init__(self, document: int, max_nodes: int) -> None:
         self._document = document
         self._left = max_nodes
@@ -160,7 +84,6 @@ class _Reader:
     def value(self, node: yaml.Node, depth: int) -> Any:
         self._left -= 1
         if depth > MAX_DEPTH or self._left < 0:
->>>>>>> pipelines-job
             raise self._error(node, "is nested too deeply, or grows too large by its aliases")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, depth)
@@ -177,11 +100,7 @@ class _Reader:
                 continue
             key = self._key(key_node)
             if key in own:
-<<<<<<< HEAD
-                raise self._error(key_node, f"has the key {shorten(key)} twice")
-=======
                 raise self._error(key_node, f"has the key {_shorten(key)} twice")
->>>>>>> pipelines-job
             own[key] = self.value(value_node, depth + 1)
         return merged | own
 
@@ -210,24 +129,15 @@ class _Reader:
             return self._finite(node, number)
         if name in ("bool", "null"):
             return _plain(text)
-<<<<<<< HEAD
-        raise self._error(node, f"has the tag {shorten(node.tag)} on a value that it does not fit")
-=======
         raise self._error(node, f"has the tag {_shorten(node.tag)} on a value that it does not fit")
->>>>>>> pipelines-job
 
     def _finite(self, node: yaml.Node, number: float) -> int | float:
         if not math.isfinite(number):
             raise self._error(node, "holds a number that JSON does not have (infinity or not-a-number)")
         return number
 
-<<<<<<< HEAD
-    def _error(self, node: yaml.Node, cause: str) -> InvalidError:
-        return InvalidError(f"{self._where}, line {node.start_mark.line + 1}", cause)
-=======
     def _error(self, node: yaml.Node, cause: str) -> YamlError:
         return YamlError(cause, self._document, node.start_mark.line + 1)
->>>>>>> pipelines-job
 
 
 def _plain(text: str) -> str | bool | None:
