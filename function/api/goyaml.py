@@ -1,8 +1,8 @@
 """YAML as Kubernetes' own tools read it (sigs.k8s.io/yaml), which is what the authors of files tried them with.
 
 YAML 1.1 booleans (`on`, `yes`, `y`), also as keys, but no dates and no base-60 numbers; PyYAML alone would differ in
-all of these. What is read is plain JSON: no key twice, no number that JSON has not, bounded in depth and in what aliases
-make of it. The writer in a Job pod reads metadata by this, so it imports nothing but PyYAML.
+all of these. What is read is plain JSON: no key twice, no number that JSON has not, bounded in depth and in what
+aliases make of it. The writer in a Job reads metadata by this, so it imports nothing but PyYAML.
 """
 
 from __future__ import annotations
