@@ -117,12 +117,14 @@ def _container(run: Run, container: Container) -> JsonObject:
     return {key: value for key, value in made.items() if value not in ([], {}, "")}
 
 
-def _own(run: Run, name: str, verb: str, env: Sequence[JsonObject], mounts: Sequence[JsonObject]) -> JsonObject:
+def _own(
+    run: Run, name: str, arguments: Sequence[str], env: Sequence[JsonObject], mounts: Sequence[JsonObject]
+) -> JsonObject:
     return {
         "name": name,
         "image": run.image,
         "command": list(_ADAPTER),
-        "args": [verb],
+        "args": list(arguments),
         **({"env": list(env)} if env else {}),
         "resources": run.defaults.resources,
         "securityContext": {**RESTRICTED, "readOnlyRootFilesystem": True},
@@ -136,7 +138,7 @@ def _reader(run: Run) -> JsonObject:
         {"name": INPUT_VOLUME, "mountPath": _INPUT_FOLDER, "readOnly": True},
         {"name": "shared-input", "mountPath": "/kratix/input"},
     ]
-    return _own(run, READER, "read", [], mounts)
+    return _own(run, READER, ("read", _INPUT_FOLDER, FOLDERS["shared-input"]), [], mounts)
 
 
 def _writer(run: Run) -> JsonObject:
@@ -150,4 +152,4 @@ def _writer(run: Run) -> JsonObject:
     mounts: list[JsonObject] = [
         {"name": name, "mountPath": path, "readOnly": True} for name, path in FOLDERS.items() if name != "shared-input"
     ]
-    return _own(run, WRITER, "write", env, mounts)
+    return _own(run, WRITER, ("write", *(mount["mountPath"] for mount in mounts)), env, mounts)
