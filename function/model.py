@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from function.api import names
@@ -123,6 +124,19 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """What no request says.
+
+    Attributes:
+        now: The time of the call, with a time zone.
+        image: This project's own image, for the reader and the writer of a pipeline's pod; empty where not known.
+    """
+
+    now: datetime
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Why nothing changes this time: what was delivered is kept as it was.
 
@@ -147,7 +161,10 @@ class Seen:
         promise: None where `hold` says why.
         context: By name; an object for matchName, a list for matchLabels.
         destinations: The inventory, by name; empty where this input needs none.
-        observed: What this step composed earlier, by key.
+        observed: What this step composed earlier as delivery, by key.
+        jobs: What it composed earlier to run pipelines, by key: Jobs and all that belongs to them.
+        outputs: The ConfigMaps that writers stored for this XR and Promise.
+        pods: The pods of its Jobs; empty where they are not read.
         strangers: What was composed for other Promises and no step desires so far, by key: a later step's, or that of a
             Promise that this step's input named before.
         existing: The keys of everything that was composed earlier, by whichever step.
@@ -164,10 +181,14 @@ class Seen:
     context: Mapping[str, Any]
     destinations: tuple[Destination, ...]
     observed: Mapping[str, Observed]
+    jobs: Mapping[str, Observed]
     strangers: Mapping[str, Observed]
     existing: frozenset[str]
     adopted: Mapping[str, JsonObject]
     work_placements: tuple[WorkPlacement, ...]
+    outputs: tuple[JsonObject, ...]
+    pods: tuple[JsonObject, ...]
+    host: Host
     requirements: tuple[Requirement, ...]
     earlier: Mapping[str, Condition]
     status: JsonObject
@@ -405,13 +426,20 @@ class Progress:
     """How far the Promise's own pipelines are.
 
     Attributes:
-        pipelines: One entry a pipeline for `status.kratix.pipelines`.
+        done: Whether what is in force is what this request, this Promise and this person asked for.
+        pipelines: One entry a pipeline for `status.kratix.workflows.configure.pipelines`.
+        composed: The Jobs that should be, with all that belongs to them.
+        outputs: What the last run that succeeded put out, and so is in force; None where no such run can be read.
+        due: Seconds until something has to be done again; None where nothing is planned.
     """
 
     done: bool
     reason: str
     message: str
     pipelines: tuple[JsonObject, ...] = ()
+    composed: tuple[Composed, ...] = ()
+    outputs: tuple[Produced, ...] | None = ()
+    due: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +450,7 @@ class Outcome:
 
     Attributes:
         judgement: The condition ChecksPassed that the verdicts make.
+        jobs: The Jobs that should be, or that are held, with all that belongs to them.
         fatal: Why everything must freeze, where what was delivered cannot be rebuilt; empty otherwise.
     """
 
@@ -431,5 +460,6 @@ class Outcome:
     documents: tuple[Document, ...] = ()
     schedule: Schedule | None = None
     delivery: Delivery | None = None
+    jobs: tuple[Composed, ...] = ()
     hold: Hold | None = None
     fatal: str = ""

@@ -18,11 +18,23 @@ from function import structs
 from function.api import names, work
 from function.api.errors import shorten
 from function.api.input import seconds
-from function.model import Condition, Delivery, Hold, Outcome, Placement, Requirement, Schedule, Seen, lookup, objects
+from function.model import (
+    Condition,
+    Delivery,
+    Outcome,
+    Placement,
+    Progress,
+    Requirement,
+    Schedule,
+    Seen,
+    lookup,
+    objects,
+)
 
 BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
 _POLL_HELD = 60
 _POLL_DELIVERING = 15
+_POLL_RUNNING = 15
 _LISTED = 100
 # What an observed object says can be in a message, and is as long as somebody made it.
 _SENTENCE = 1024
@@ -47,7 +59,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
         # Never READY_TRUE: that would hide composed resources of other steps which are not ready.
         rsp.desired.composite.ready = fnv1.READY_FALSE
     if not (outcome.hold and outcome.hold.waiting):
-        _write_status(rsp, _status(seen, outcome))
+        _write_status(rsp, _status(seen, outcome), _reported(seen, outcome))
         _events(rsp, seen, conditions)
     for condition in conditions:
         _add_condition(rsp, condition)
@@ -123,7 +135,7 @@ def _conditions(seen: Seen, outcome: Outcome) -> Iterator[Condition]:
             yield Condition(type_, "False", hold.reason, hold.message)
         elif own is not None:
             yield own
-        elif type_ in seen.earlier and (seen.observed or hold is None or hold.waiting):
+        elif type_ in seen.earlier and (seen.observed or seen.jobs or hold is None or hold.waiting):
             yield seen.earlier[type_]
         else:
             waits = hold.condition if hold and hold.condition else "the objects that it reads"
@@ -138,22 +150,34 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
     if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
         progress = outcome.progress
         return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
-    if type_ == names.SCHEDULED and outcome.schedule is not None:
+    if type_ == names.SCHEDULED and outcome.schedule is not None and not _under_way(outcome):
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
-        return _delivered(outcome.delivery, outcome.hold)
+        return _delivered(outcome.delivery, _holder(outcome))
     return None
 
 
-def _delivered(delivery: Delivery, hold: Hold | None) -> Condition | None:
-    if hold is None:
+def _under_way(outcome: Outcome) -> bool:
+    """Whether a workflow is on its way to something newer than what is delivered."""
+    return outcome.progress is not None and not outcome.progress.done
+
+
+def _holder(outcome: Outcome) -> str:
+    """The condition for whose sake what was delivered is kept as it was; empty where it is not."""
+    if outcome.hold is not None:
+        return outcome.hold.condition
+    return names.WORKFLOW_COMPLETED if _under_way(outcome) else ""
+
+
+def _delivered(delivery: Delivery, holder: str) -> Condition | None:
+    if not holder:
         status: Any = "True" if delivery.delivered else "False"
         return Condition(names.DELIVERED, status, delivery.reason, delivery.message)
     if not delivery.composed:
         return None
     if delivery.delivered:
         return Condition(
-            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {hold.condition} is True"
+            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {holder} is True"
         )
     return Condition(names.DELIVERED, "False", "Held", f"kept as it was, not all delivered: {delivery.message}")
 
@@ -202,6 +226,8 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
     if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
         return False
+    if _under_way(outcome):
+        return False
     if schedule is not None and (schedule.unplaced or any(p.state == "Misplaced" for p in schedule.placements)):
         return False
     return delivery.delivered or (seen.input.deliver.readiness == "Scheduled" and hold is None)
@@ -210,13 +236,17 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
 def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
     wanted = seconds(seen.input.ttl)
+    if _under_way(outcome) and outcome.progress is not None:
+        poll = _POLL_RUNNING if outcome.progress.reason in names.UNDER_WAY else _POLL_HELD
+        return max(1, min(wanted, outcome.progress.due or poll))
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)
 
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
-    composed = {item.key: item for item in (outcome.delivery.composed if outcome.delivery else ())}
+    delivered = outcome.delivery.composed if outcome.delivery else ()
+    composed = {item.key: item for item in (*delivered, *outcome.jobs)}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
         # An earlier step held it, for this step to take over (read.py refuses any other).
         del rsp.desired.resources[key]
@@ -234,13 +264,14 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
 
 
 def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
-    status = dict(seen.status) if outcome.hold is not None and seen.observed else {}
+    kept = _holder(outcome) and (seen.observed or seen.jobs)
+    status = {k: v for k, v in seen.status.items() if k != "pipelines"} if kept else {}
     if seen.promise is not None:
         status["promise"] = {
             "name": seen.promise.name,
             **({"version": seen.promise.version} if seen.promise.version else {}),
         }
-    if outcome.schedule is not None:
+    if outcome.schedule is not None and not _under_way(outcome):
         status["placements"] = [
             {
                 **({"pipeline": p.pipeline} if p.pipeline else {}),
@@ -252,7 +283,10 @@ def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
             for p in outcome.schedule.placements[:_LISTED]
         ]
     if outcome.progress is not None:
-        status["pipelines"] = [dict(pipeline) for pipeline in outcome.progress.pipelines]
+        pipelines = [dict(pipeline) for pipeline in outcome.progress.pipelines]
+        status["workflows"] = {"configure": {"pipelines": pipelines}} if pipelines else {}
+        if outcome.progress.outputs is not None:
+            status["fields"] = sorted(_from_pipelines(outcome.progress))
     if outcome.judgement is not None:
         failed = [v for v in outcome.verdicts if v.action == "Audit" and not v.passed]
         status["audit"] = [
@@ -264,8 +298,27 @@ def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
     return {key: value for key, value in status.items() if value}
 
 
-def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any]) -> None:
-    target = rsp.desired.composite.resource.fields["status"].struct_value.fields["kratix"].struct_value
+def _from_pipelines(progress: Progress) -> Mapping[str, Any]:
+    """The `status.yaml` of pipelines merged as Kratix does it: field by field, a later pipeline's over an earlier's."""
+    merged: dict[str, Any] = {}
+    for output in progress.outputs or ():
+        merged |= output.status
+    return merged
+
+
+def _reported(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
+    """What pipelines said for the XR's status: of the output in force, or as it was where that cannot be read now."""
+    if outcome.progress is not None and outcome.progress.outputs is not None:
+        return _from_pipelines(outcome.progress)
+    fields, status = seen.status.get("fields"), lookup(seen.request.body, "status")
+    known = [field for field in fields if isinstance(field, str)] if isinstance(fields, list) else []
+    return {field: status[field] for field in known if isinstance(status, Mapping) and field in status}
+
+
+def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:
+    whole = rsp.desired.composite.resource.fields["status"].struct_value
+    structs.fill(whole, {field: value for field, value in reported.items() if field != "kratix"})
+    target = whole.fields["kratix"].struct_value
     target.Clear()
     structs.fill(target, status)
 
@@ -276,7 +329,7 @@ def _events(rsp: fnv1.RunFunctionResponse, seen: Seen, conditions: Sequence[Cond
         same = before is not None and (before.status, before.reason) == (condition.status, condition.reason)
         if condition.reason in _QUIET or (same and (condition.type != names.CHECKS_PASSED or before == condition)):
             continue
-        on_its_way = condition.reason in ("Delivering", "WaitingForKratix")
+        on_its_way = condition.reason in ("Delivering", "WaitingForKratix", *names.UNDER_WAY)
         bad = condition.reason == "Warned" or (condition.status == "False" and not on_its_way)
         rsp.results.append(
             fnv1.Result(

@@ -61,6 +61,17 @@ CHUNK_ANNOTATION: Final = f"{GROUP}/chunk"
 CHUNKS_ANNOTATION: Final = f"{GROUP}/chunks"
 OUTPUT_DIGEST_ANNOTATION: Final = f"{GROUP}/output-digest"
 
+# On a Job: which run of the workflow it is of, counted from 1; its pipeline's place in it, such as 2/3; and what the
+# XR's labels for a manual run and for going on were when it was made.
+RUN_NUMBER_ANNOTATION: Final = f"{GROUP}/run-number"
+PLACE_ANNOTATION: Final = f"{GROUP}/place"
+ASKED_ANNOTATION: Final = f"{GROUP}/manual-reconciliation"
+RESUMED_ANNOTATION: Final = f"{GROUP}/workflow-suspended"
+
+# Kratix's labels on a request by which a person steers its workflow (lib/resourceutil/util.go, api/v1alpha1).
+KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
+KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
+
 # What the writer in a Job's pod is told, beside Kratix's variables.
 ENV_RUN: Final = "KRATIX_FN_RUN"
 ENV_NAMESPACE: Final = "KRATIX_FN_NAMESPACE"
@@ -71,6 +82,8 @@ ENV_JOB_UID: Final = "KRATIX_FN_JOB_UID"
 REQUIRED_PROMISE: Final = "kratix/promise"
 REQUIRED_DESTINATIONS: Final = "kratix/destinations"
 REQUIRED_PLACEMENTS: Final = "kratix/workplacements"
+REQUIRED_OUTPUTS: Final = "kratix/outputs"
+REQUIRED_PODS: Final = "kratix/pods"
 REQUIRED_CONTEXT: Final = "kratix/context/"
 
 # Crossplane's annotation that holds a composed resource's key.
@@ -80,6 +93,8 @@ CHECKS_PASSED: Final = "ChecksPassed"
 WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
 SCHEDULED: Final = "Scheduled"
 DELIVERED: Final = "Delivered"
+# Reasons of WorkflowCompleted with which nothing is wrong: a Job runs, or will by itself.
+UNDER_WAY: Final = ("Running", "Superseded", "Restarting", "Repeating", "WaitingToRetry")
 CONDITIONS: Final = (CHECKS_PASSED, WORKFLOW_COMPLETED, SCHEDULED, DELIVERED)
 
 LABEL_LIMIT: Final = 63

@@ -10,7 +10,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from function import read
 from function.api import names
 from function.api.errors import InvalidError
-from function.fn import decide
+from function.fn import decide, host
 from function.model import Condition, JsonObject, Outcome, Placement, lookup, objects
 from function.simulate import core, kratix, provider, store
 from function.simulate.cluster import Cluster, Ref, stored
@@ -187,6 +187,6 @@ def _outcome(request: fnv1.RunFunctionRequest) -> Outcome | None:
     if request.input.fields["kind"].string_value != names.INPUT_KIND:
         return None
     try:
-        return decide(read.request(request, read.plan(request)))
+        return decide(read.request(request, read.plan(request), host()))
     except InvalidError:
         return None
