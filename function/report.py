@@ -40,6 +40,8 @@ _LISTED = 100
 _SENTENCE = 1024
 _FATAL = 512
 _QUIET = ("NoChecks", "Passed", "Audited", "NoPipelines", "NotUsed", "NotNeeded", "NothingToDeliver", "NotReached")
+# Of these each new message is an event: what a gate says, and which pipeline runs.
+_EACH = (names.CHECKS_PASSED, names.WORKFLOW_COMPLETED)
 _STATUS = {
     "True": fnv1.STATUS_CONDITION_TRUE,
     "False": fnv1.STATUS_CONDITION_FALSE,
@@ -327,7 +329,7 @@ def _events(rsp: fnv1.RunFunctionResponse, seen: Seen, conditions: Sequence[Cond
     for condition in conditions:
         before = seen.earlier.get(condition.type)
         same = before is not None and (before.status, before.reason) == (condition.status, condition.reason)
-        if condition.reason in _QUIET or (same and (condition.type != names.CHECKS_PASSED or before == condition)):
+        if condition.reason in _QUIET or (same and (condition.type not in _EACH or before == condition)):
             continue
         on_its_way = condition.reason in ("Delivering", "WaitingForKratix", *names.UNDER_WAY)
         bad = condition.reason == "Warned" or (condition.status == "False" and not on_its_way)

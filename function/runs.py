@@ -37,6 +37,7 @@ class Try:
         message: Why it failed, is suspended, or cannot go on; empty where there is nothing to say.
         since: When it came into that phase, as Kubernetes wrote it; empty where it did not.
         ended: When its Job ended.
+        stopped: Whether its Job was ended before its time, and its pods are gone.
         blocked: Whether it runs, and a person has to do something before it can go on.
         asked: What the XR's label for a manual run was when it was made; `resumed` that for going on.
     """
@@ -50,6 +51,7 @@ class Try:
     since: str = ""
     ended: datetime | None = None
     blocked: bool = False
+    stopped: bool = False
     asked: str = ""
     resumed: str = ""
     produced: Produced | None = None
@@ -79,8 +81,10 @@ class Run:
 
     @property
     def running(self) -> Try | None:
-        """The try whose Job has not ended."""
-        return next((each for each in self.tries.values() if each.phase == "Running" and each.ended is None), None)
+        """The try whose Job has not ended, and has or may yet have a pod."""
+        return next(
+            (each for each in self.tries.values() if each.phase == "Running" and not (each.ended or each.stopped)), None
+        )
 
     @property
     def asked(self) -> str:
@@ -140,7 +144,9 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
     if ended is None:
         message = _obstacle(job, seen.pods) or _refused(job, seen)
         since = lookup(job, "status", "startTime") or lookup(job, "metadata", "creationTimestamp") or ""
-        return Try(**made, phase="Running", message=message, since=str(since), blocked=bool(message))
+        return Try(
+            **made, phase="Running", message=message, since=str(since), blocked=bool(message), stopped=_stopped(job)
+        )
     type_, condition = ended
     since = str(condition.get("lastTransitionTime") or "")
     when = _time(since) or seen.host.now
@@ -149,6 +155,14 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
             **made, phase="Failed", message=_refused(job, seen) or _failure(job, condition), since=since, ended=when
         )
     return _finished(Try(**made, phase="Succeeded", since=since, ended=when), job, seen)
+
+
+def _stopped(job: JsonObject) -> bool:
+    conditions = objects(lookup(job, "status", "conditions"))
+    suspended = any((c.get("type"), c.get("status")) == ("Suspended", "True") for c in conditions)
+    pods = [lookup(job, "status", field) for field in ("active", "terminating")]
+    ours = names.ENDED_ANNOTATION in texts(lookup(job, "metadata", "annotations"))
+    return ours and suspended and not any(pods)
 
 
 def _ended(job: JsonObject) -> tuple[str, JsonObject] | None:

@@ -170,7 +170,7 @@ class _Decision:
 
     Attributes:
         run: The run that is under way, or complete.
-        ended: The Job that is taken away, though it has not ended.
+        ended: The Job that is suspended for good, though it has not ended: its pod goes, as in Kratix.
     """
 
     reason: str
@@ -274,14 +274,14 @@ def _composed(wanted: _Wanted, decided: _Decision, good: Run | None) -> tuple[Co
     for run in (good if not decided.done else None, under_way):
         for each in run.tries.values() if run else ():
             replaced = decided.start and run is under_way and decided.start.place == each.place
-            if not replaced and each is not decided.ended:
-                found |= {item.key: item for item in _kept(wanted, each)}
+            if not replaced:
+                found |= {item.key: item for item in _kept(wanted, each, end=each is decided.ended)}
     if decided.start is not None:
         found |= {item.key: item for item in _made(wanted, decided.start)}
     return tuple(found[key] for key in sorted(found))
 
 
-def _kept(wanted: _Wanted, each: Try) -> Iterator[Composed]:
+def _kept(wanted: _Wanted, each: Try, *, end: bool) -> Iterator[Composed]:
     """A Job that is there; while it runs with its input and its rights, and without them once it has ended."""
     for key, observed in wanted.seen.jobs.items():
         if texts(lookup(observed.manifest, "metadata", "labels")).get(names.RUN_LABEL) != each.name:
@@ -290,12 +290,16 @@ def _kept(wanted: _Wanted, each: Try) -> Iterator[Composed]:
         if not is_job and each.ended is not None:
             continue
         item = _held(wanted.seen, key)
-        noted = _noted(wanted, each) if is_job else {}
-        if noted:
-            metadata = item.manifest["metadata"]
-            metadata = {**metadata, "annotations": {**metadata["annotations"], **noted}}
-            item = Composed(key, {**item.manifest, "metadata": metadata}, item.ready)
-        yield item
+        yield item if not is_job else _annotated(item, _noted(wanted, each), end=end)
+
+
+def _annotated(item: Composed, noted: Mapping[str, str], *, end: bool) -> Composed:
+    manifest, metadata = dict(item.manifest), item.manifest["metadata"]
+    if end:
+        noted = {**noted, names.ENDED_ANNOTATION: "true"}
+        manifest["spec"] = {**manifest["spec"], "suspend": True}
+    manifest["metadata"] = {**metadata, "annotations": {**metadata.get("annotations", {}), **noted}}
+    return Composed(item.key, manifest, item.ready)
 
 
 def _noted(wanted: _Wanted, each: Try) -> Mapping[str, str]:
@@ -314,7 +318,11 @@ def _held(seen: Seen, key: str) -> Composed:
     complete = isinstance(conditions, list) and any(
         isinstance(c, Mapping) and (c.get("type"), c.get("status")) == ("Complete", "True") for c in conditions
     )
-    return Composed(key, jobs.held(observed), ready=observed.get("kind") != "Job" or complete)
+    made = dict(jobs.held(observed))
+    if observed.get("kind") == "Job" and names.ENDED_ANNOTATION not in made["metadata"].get("annotations", {}):
+        # A queue such as Kueue suspends Jobs and lets them go on: that field is not this function's then.
+        made["spec"] = {field: value for field, value in made["spec"].items() if field != "suspend"}
+    return Composed(key, made, ready=observed.get("kind") != "Job" or complete)
 
 
 def _made(wanted: _Wanted, start: _Start) -> Iterator[Composed]:

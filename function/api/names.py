@@ -67,6 +67,8 @@ RUN_NUMBER_ANNOTATION: Final = f"{GROUP}/run-number"
 PLACE_ANNOTATION: Final = f"{GROUP}/place"
 ASKED_ANNOTATION: Final = f"{GROUP}/manual-reconciliation"
 RESUMED_ANNOTATION: Final = f"{GROUP}/workflow-suspended"
+# On a Job that was ended before its time, by `suspend`, to make way for another.
+ENDED_ANNOTATION: Final = f"{GROUP}/ended"
 
 # Kratix's labels on a request by which a person steers its workflow (lib/resourceutil/util.go, api/v1alpha1).
 KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"

@@ -89,6 +89,16 @@ def _ended(job: JsonObject) -> bool:
 def _gone_on(job: JsonObject, cluster: Cluster, containers: Containers, now: datetime) -> Cluster:
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     status = {"active": 1, "ready": 0, "startTime": at, **(lookup(job, "status") or {})}
+    if lookup(job, "spec", "suspend") is True:
+        stopped: JsonObject = {
+            "type": "Suspended",
+            "status": "True",
+            "reason": "JobSuspended",
+            "lastTransitionTime": at,
+        }
+        conditions = conditioned(status.get("conditions"), stopped)
+        cluster = cluster.lacking(*(Ref.of(pod) for pod in _pods(job, cluster)))
+        return cluster.having({**job, "status": {**status, "active": 0, "conditions": conditions}})
     became = containers(job, cluster)
     if isinstance(became, Stuck):
         cluster = cluster.having(_waiting_pod(job, became))
