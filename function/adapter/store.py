@@ -86,6 +86,8 @@ class Client:
         try:
             token = (self.account / "token").read_text().strip()
             context = ssl.create_default_context(cafile=str(self.account / "ca.crt"))
+            # From Python 3.13 on the default; authorities that clusters make themselves often lack a key identifier.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             connection = http.client.HTTPSConnection(self.host, self.port, timeout=_TIMEOUT, context=context)
             headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
             data = None

@@ -43,7 +43,7 @@ def _read_all(folder: bytes) -> dict[str, bytes]:
         raise OutputError(f"there are {len(found)} files in the output; at most {MAX_FILES} can be taken")
     if total > MAX_UNPACKED:
         raise OutputError(f"the output has {total} bytes in {len(found)} files; at most {MAX_UNPACKED} can be taken")
-    return {name: _content(real, size, name) for name, real, size in found}
+    return {name: _content(real, size, f"output/{name}") for name, real, size in found}
 
 
 def _files(root: bytes) -> Iterator[tuple[str, bytes, int]]:
