@@ -232,6 +232,8 @@ def _failure(job: JsonObject, condition: JsonObject) -> str:
         limit = lookup(job, "spec", "activeDeadlineSeconds")
         return f"it did not end within {limit} s ({reason})"
     message = _line(str(condition.get("message") or ""))
+    if reason == "ContainerFailed":  # what `simulate` says, where a container runs once
+        return message
     return f"{reason or 'Failed'}: {message}" if message else reason or "its Job failed"
 
 

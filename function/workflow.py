@@ -352,7 +352,7 @@ def _run(wanted: _Wanted, start: _Start) -> jobs.Run:
         action="configure",
         plural="",
         namespace=seen.request.namespace or given.deliver.namespace,
-        key=f"{given.promise_name}/run/{pipeline.name}/{digest[:10]}-{start.attempt}",
+        key=f"{given.promise_name}{names.RUN_KEY}{pipeline.name}/{digest[:10]}-{start.attempt}",
         digest=digest,
         attempt=start.attempt,
         image=image,

@@ -74,6 +74,9 @@ ENDED_ANNOTATION: Final = f"{GROUP}/ended"
 KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
 KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
 
+# In the key of everything that is composed to run a pipeline: <Promise>/run/<pipeline>/...
+RUN_KEY: Final = "/run/"
+
 # What the writer in a Job's pod is told, beside Kratix's variables.
 ENV_RUN: Final = "KRATIX_FN_RUN"
 ENV_NAMESPACE: Final = "KRATIX_FN_NAMESPACE"
