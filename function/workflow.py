@@ -78,8 +78,8 @@ def _pipelines(seen: Seen) -> tuple[tuple[Pipeline, ...], str]:
     if isinstance(given, list):
         return promise.read_pipelines(given, "workflow.pipelines"), "workflow.pipelines"
     assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
-    path = f"Promise {seen.promise.name}"
-    return seen.promise.pipelines("resource", "configure", path), f"{path}: spec.workflows.resource.configure"
+    path = "promise" if seen.input.promise.spec is not None else f"Promise {seen.promise.name}"
+    return seen.promise.pipelines("resource", "configure", path), f"{path}.spec.workflows.resource.configure"
 
 
 def _in_force(good: Run | None) -> tuple[Produced, ...] | None:
