@@ -39,6 +39,16 @@ class Promise:
     resource_pipelines: tuple[str, ...]
     spec: Mapping[str, Any]
 
+    @property
+    def plural(self) -> str:
+        """The plural of its API's kind; empty where it has none, or where it is pinned without."""
+        return _text(self.spec, "api", "spec", "names", "plural")
+
+    @property
+    def pipeline_namespace(self) -> str:
+        """Where Kratix runs its pipelines, whatever the request's namespace; empty where it does not say."""
+        return _text(self.spec, "workflows", "config", "pipelineNamespace")
+
     def pipelines(self, workflow: WorkflowType, action: Action, path: str) -> tuple[Pipeline, ...]:
         """The Pipelines of one of its workflows, in order. Read when they are asked for: most Promises' are not.
 
@@ -128,6 +138,12 @@ def pipeline_names(pipelines: Sequence[Any], path: str) -> tuple[str, ...]:
             raise InvalidError(f"{path}[{i}].metadata.name", "is required")
         names.append(name)
     return tuple(names)
+
+
+def _text(node: Any, *path: str) -> str:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, str) else ""
 
 
 def _list(spec: Mapping[str, Any], key: str, path: str) -> list[Any]:

@@ -101,3 +101,14 @@ def test_pipelines_of_the_input_are_never_passed_over(name: str) -> None:
 def test_an_empty_list_of_pipelines_runs_none() -> None:
     rsp = run(build.resolved(build.request(given=build.promise_input(workflow={"pipelines": []}))))
     assert build.conditions(rsp)["WorkflowCompleted"] == ("True", "NoPipelines")
+
+
+def test_what_pipelines_are_told_of_their_promise() -> None:
+    spec = {
+        "api": {"spec": {"names": {"plural": "postgreses"}}},
+        "workflows": {"config": {"pipelineNamespace": "pipelines"}},
+    }
+    promise = from_spec("pg", "v1", spec, "Promise pg")
+    assert (promise.plural, promise.pipeline_namespace) == ("postgreses", "pipelines")
+    bare = from_spec("pg", "v1", {"api": "?", "workflows": {"config": {"pipelineNamespace": 1}}}, "Promise pg")
+    assert (bare.plural, bare.pipeline_namespace) == ("", "")
