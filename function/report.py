@@ -14,7 +14,7 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import structs
+from function import status, structs
 from function.api import names, work
 from function.api.errors import shorten
 from function.api.input import seconds
@@ -23,7 +23,6 @@ from function.model import (
     Delivery,
     Outcome,
     Placement,
-    Progress,
     Requirement,
     Schedule,
     Seen,
@@ -61,7 +60,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
         # Never READY_TRUE: that would hide composed resources of other steps which are not ready.
         rsp.desired.composite.ready = fnv1.READY_FALSE
     if not (outcome.hold and outcome.hold.waiting):
-        _write_status(rsp, _status(seen, outcome), _reported(seen, outcome))
+        _write_status(rsp, status.kratix(seen, outcome), status.reported(seen, outcome))
         _events(rsp, seen, conditions)
     for condition in conditions:
         _add_condition(rsp, condition)
@@ -152,23 +151,11 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
     if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
         progress = outcome.progress
         return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
-    if type_ == names.SCHEDULED and outcome.schedule is not None and not _under_way(outcome):
+    if type_ == names.SCHEDULED and outcome.schedule is not None and not status.under_way(outcome):
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
-        return _delivered(outcome.delivery, _holder(outcome))
+        return _delivered(outcome.delivery, status.holder(outcome))
     return None
-
-
-def _under_way(outcome: Outcome) -> bool:
-    """Whether a workflow is on its way to something newer than what is delivered."""
-    return outcome.progress is not None and not outcome.progress.done
-
-
-def _holder(outcome: Outcome) -> str:
-    """The condition for whose sake what was delivered is kept as it was; empty where it is not."""
-    if outcome.hold is not None:
-        return outcome.hold.condition
-    return names.WORKFLOW_COMPLETED if _under_way(outcome) else ""
 
 
 def _delivered(delivery: Delivery, holder: str) -> Condition | None:
@@ -228,7 +215,7 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
     if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
         return False
-    if _under_way(outcome):
+    if status.under_way(outcome):
         return False
     if schedule is not None and (schedule.unplaced or any(p.state == "Misplaced" for p in schedule.placements)):
         return False
@@ -238,7 +225,7 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
 def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
     wanted = seconds(seen.input.ttl)
-    if _under_way(outcome) and outcome.progress is not None:
+    if status.under_way(outcome) and outcome.progress is not None:
         poll = _POLL_RUNNING if outcome.progress.reason in names.UNDER_WAY else _POLL_HELD
         return max(1, min(wanted, outcome.progress.due or poll))
     if outcome.hold is not None:
@@ -263,58 +250,6 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         structs.fill(target.resource, item.manifest)
         # Always said: function-auto-ready would take a Work's Ready, which means scheduled, for delivered.
         target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
-
-
-def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
-    kept = _holder(outcome) and (seen.observed or seen.jobs)
-    status = {k: v for k, v in seen.status.items() if k != "pipelines"} if kept else {}
-    if seen.promise is not None:
-        status["promise"] = {
-            "name": seen.promise.name,
-            **({"version": seen.promise.version} if seen.promise.version else {}),
-        }
-    if outcome.schedule is not None and not _under_way(outcome):
-        status["placements"] = [
-            {
-                **({"pipeline": p.pipeline} if p.pipeline else {}),
-                "directory": p.directory,
-                "destination": p.destination,
-                "state": p.state,
-                "reason": p.reason,
-            }
-            for p in outcome.schedule.placements[:_LISTED]
-        ]
-    if outcome.progress is not None:
-        pipelines = [dict(pipeline) for pipeline in outcome.progress.pipelines]
-        status["workflows"] = {"configure": {"pipelines": pipelines}} if pipelines else {}
-        if outcome.progress.outputs is not None:
-            status["fields"] = sorted(_from_pipelines(outcome.progress))
-    if outcome.judgement is not None:
-        failed = [v for v in outcome.verdicts if v.action == "Audit" and not v.passed]
-        status["audit"] = [
-            {"check": v.check, **({"document": v.document} if v.document else {}), "message": v.message}
-            for v in failed[:_LISTED]
-        ]
-    if outcome.delivery is not None and (outcome.hold is None or outcome.delivery.composed):
-        status["deliveries"] = [dict(detail) for detail in outcome.delivery.details[:_LISTED]]
-    return {key: value for key, value in status.items() if value}
-
-
-def _from_pipelines(progress: Progress) -> Mapping[str, Any]:
-    """The `status.yaml` of pipelines merged as Kratix does it: field by field, a later pipeline's over an earlier's."""
-    merged: dict[str, Any] = {}
-    for output in progress.outputs or ():
-        merged |= output.status
-    return merged
-
-
-def _reported(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
-    """What pipelines said for the XR's status: of the output in force, or as it was where that cannot be read now."""
-    if outcome.progress is not None and outcome.progress.outputs is not None:
-        return _from_pipelines(outcome.progress)
-    fields, status = seen.status.get("fields"), lookup(seen.request.body, "status")
-    known = [field for field in fields if isinstance(field, str)] if isinstance(fields, list) else []
-    return {field: status[field] for field in known if isinstance(status, Mapping) and field in status}
 
 
 def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:
