@@ -38,6 +38,7 @@ class Try:
         since: When it came into that phase, as Kubernetes wrote it; empty where it did not.
         ended: When its Job ended.
         stopped: Whether its Job was ended before its time, and its pods are gone.
+        whole: Whether all that its pod needs to run is there.
         blocked: Whether it runs, and a person has to do something before it can go on.
         asked: What the XR's label for a manual run was when it was made; `resumed` that for going on.
     """
@@ -51,6 +52,7 @@ class Try:
     since: str = ""
     ended: datetime | None = None
     blocked: bool = False
+    whole: bool = True
     stopped: bool = False
     asked: str = ""
     resumed: str = ""
@@ -145,7 +147,13 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
         message = _obstacle(job, seen.pods) or _refused(job, seen)
         since = lookup(job, "status", "startTime") or lookup(job, "metadata", "creationTimestamp") or ""
         return Try(
-            **made, phase="Running", message=message, since=str(since), blocked=bool(message), stopped=_stopped(job)
+            **made,
+            phase="Running",
+            message=message,
+            since=str(since),
+            blocked=bool(message),
+            stopped=_stopped(job),
+            whole=_whole(job, seen),
         )
     type_, condition = ended
     since = str(condition.get("lastTransitionTime") or "")
@@ -155,6 +163,12 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
             **made, phase="Failed", message=_refused(job, seen) or _failure(job, condition), since=since, ended=when
         )
     return _finished(Try(**made, phase="Succeeded", since=since, ended=when), job, seen)
+
+
+def _whole(job: JsonObject, seen: Seen) -> bool:
+    run = _labels(job).get(names.RUN_LABEL)
+    kinds = {o.manifest.get("kind") for o in seen.jobs.values() if _labels(o.manifest).get(names.RUN_LABEL) == run}
+    return {"ConfigMap", "Role", "RoleBinding"} <= kinds
 
 
 def _stopped(job: JsonObject) -> bool:

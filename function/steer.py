@@ -159,6 +159,9 @@ def decide(wanted: Wanted) -> Decision:
 
 
 def _superseded(wanted: Wanted, running: Try) -> Decision:
+    if not running.whole:
+        message = f"pipeline {running.pipeline} is ended: it was never begun, and a new run follows"
+        return Decision("Restarting", message, wanted.newest, ended=running)
     if wanted.is_asked:
         message = f"pipeline {running.pipeline} is ended, since a new run was asked for by {names.KRATIX_MANUAL_LABEL}"
         return Decision("Restarting", message, wanted.newest, ended=running)

@@ -22,6 +22,9 @@ from function.model import Composed, JsonObject, Produced, Progress, Seen, looku
 from function.runs import Run, Try
 from function.steer import Decision, Start, Wanted
 
+# These refer to the other objects of a run.
+_REFERRING = ("Job", "RoleBinding")
+
 
 def advance(seen: Seen) -> Progress:
     """How far the resource workflow is, and which Jobs should be.
@@ -81,6 +84,11 @@ def _composed(wanted: Wanted, decided: Decision, good: Run | None) -> tuple[Comp
             replaced = decided.start and run is under_way and decided.start.place == each.place
             if not replaced:
                 found |= {item.key: item for item in _kept(wanted, each, end=each is decided.ended)}
+    if under_way is not None and under_way is wanted.current and under_way.running is not None:
+        # Crossplane may have applied a part of them only, and somebody may have deleted one.
+        running = under_way.running
+        made = _made(wanted, Start(under_way.number, running.place, running.attempt))
+        found = {item.key: item for item in made} | found
     if decided.start is not None:
         found |= {item.key: item for item in _made(wanted, decided.start)}
     return tuple(found[key] for key in sorted(found))
@@ -131,12 +139,18 @@ def _held(seen: Seen, key: str) -> Composed:
 
 
 def _made(wanted: Wanted, start: Start) -> Iterator[Composed]:
-    """The objects of a run of a pipeline that begins; what is left of an earlier beginning stays as it is."""
+    """The objects of a run of a pipeline that begins; what is left of an earlier beginning stays as it is.
+
+    Crossplane applies composed resources in no order, and gives up at the first that fails, as a RoleBinding before its
+    Role does. So what others refer to comes first, and they come once it is observed.
+    """
     run = _run(wanted, start)
-    for key, manifest in jobs.manifests(run):
+    objects = jobs.manifests(run)
+    waits = any(key not in wanted.seen.jobs for key, manifest in objects if manifest["kind"] not in _REFERRING)
+    for key, manifest in objects:
         if key in wanted.seen.jobs:
             yield _held(wanted.seen, key)
-        else:
+        elif not (waits and manifest["kind"] in _REFERRING):
             made = _marked(wanted, start, run, manifest) if manifest["kind"] == "Job" else manifest
             yield Composed(key, made, ready=manifest["kind"] != "Job")
 
