@@ -23,6 +23,7 @@ from function.model import Condition, Delivery, Hold, Outcome, Placement, Requir
 BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
 _POLL_HELD = 60
 _POLL_DELIVERING = 15
+_POLL_UNWATCHED = 30
 _LISTED = 100
 # What an observed object says can be in a message, and is as long as somebody made it.
 _SENTENCE = 1024
@@ -213,9 +214,21 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
 def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
     wanted = seconds(seen.input.ttl)
+    if _watch_is_off(seen):
+        wanted = min(wanted, _POLL_UNWATCHED)
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)
+
+
+def _watch_is_off(seen: Seen) -> bool:
+    """Whether Crossplane drops events of this XR, changes of the XR itself among them, for five minutes.
+
+    It does after a burst of about fifty updates (internal/circuit/token_bucket.go), which seven Objects make when they
+    are created. What it asks a function for is not limited so, and the ttl then is the only way to see a change.
+    """
+    conditions = objects(lookup(seen.request.body, "status", "conditions"))
+    return any(c.get("type") == names.RESPONSIVE and c.get("status") == "False" for c in conditions)
 
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from testbed import example
 from testbed.cluster import Cluster, eventually
-from testbed.profiles import Testbed
+from testbed.example import Example
 
 KRATIX = "platform.kratix.io/v1alpha1"
 
 Manifest = dict[str, Any]
 
 
-def request(name: str, **spec: object) -> Manifest:
-    """An XR of example/postgres, by its file's name, with other values in its spec."""
-    manifest = dict(example.load("postgres").xrs[name])
-    return {**manifest, "spec": {**manifest["spec"], **spec}}
+@dataclass(frozen=True)
+class Platform:
+    """A cluster with Crossplane, Kratix, the function and example/postgres: the testbed's, or somebody's own.
+
+    Attributes:
+        folder: The example as it is on this cluster.
+        files: What is in the state store now: each file's text, by its path.
+        namespaces: What each of the example's namespaces is called on this cluster.
+    """
+
+    cluster: Cluster
+    folder: Path
+    files: Callable[[], dict[str, str]]
+    namespaces: Mapping[str, str]
+
+    @cached_property
+    def scene(self) -> Example:
+        """The example, read."""
+        return example.read(self.folder)
+
+    @property
+    def manifests(self) -> list[Mapping[str, Any]]:
+        """All that has to be there before the first XR, in the order in which it is deleted again."""
+        return [self.scene.composition, self.scene.xrd, *self.scene.required]
+
+    def request(self, name: str, **spec: object) -> Manifest:
+        """An XR of the example, by its file's name, with other values in its spec."""
+        manifest = dict(self.scene.xrs[name])
+        return {**manifest, "spec": {**manifest["spec"], **spec}}
+
+    def budget(self, team: str, *, left: str) -> None:
+        """Set what a team has left, in euros a month."""
+        name = self.namespaces[team]
+        budget = next(m for m in self.scene.required if m["metadata"]["name"] == name)
+        self.cluster.apply({**budget, "data": {**budget["data"], "left": left}})
+
+    def install(self) -> None:
+        """Apply the example without its XRs, and wait until its API is served."""
+        self.cluster.apply(*map(namespace, self.namespaces.values()), *reversed(self.manifests))
+        group = self.scene.xrd["spec"]["group"]
+        eventually("the XRD's API is served", lambda: self.cluster.serves(f"{group}/v1alpha1", "Postgres"), timeout=60)
 
 
 def named(manifest: Mapping[str, Any], name: str) -> Manifest:
@@ -80,17 +120,17 @@ class Request:
         self.cluster.delete(self.api_version, self.kind, self.name, self.namespace)
 
 
-def stored(testbed: Testbed, request: Request) -> dict[str, Manifest]:
+def stored(platform: Platform, request: Request) -> dict[str, Manifest]:
     """The documents in the state store that a request of example/postgres led to, by path."""
     below = f"/resources/{request.namespace}/postgres/{request.name}/"
-    return {path: yaml.safe_load(text) for path, text in testbed.kratix.files().items() if below in path}
+    return {path: yaml.safe_load(text) for path, text in platform.files().items() if below in path}
 
 
-def until_stored(testbed: Testbed, request: Request, *, size: str, timeout: float) -> None:
+def until_stored(platform: Platform, request: Request, *, size: str, timeout: float) -> None:
     """Wait until the state store holds the one document of a dev database, with this size."""
 
     def sizes() -> list[str]:
-        return [document["spec"]["storage"]["size"] for document in stored(testbed, request).values()]
+        return [document["spec"]["storage"]["size"] for document in stored(platform, request).values()]
 
     eventually(f"{request.name} is stored with {size}", lambda: sizes() == [size], timeout=timeout, show=sizes)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from developer import Request, named, request, until_stored
+from developer import Platform, Request, named, until_stored
 
-from testbed.cluster import Cluster
 from testbed.profiles import Testbed
 
 _SLOW = 150.0  # Crossplane waits up to a minute between tries
@@ -34,18 +33,18 @@ def _apiserver(testbed: Testbed) -> None:
 
 @pytest.mark.parametrize("crash", [_core, _function, _kratix, _apiserver], ids=lambda crash: crash.__name__.strip("_"))
 def test_a_crash_loses_nothing_and_makes_nothing_twice(
-    testbed: Testbed, postgres: Cluster, crash: Callable[[Testbed], None]
+    testbed: Testbed, platform: Platform, crash: Callable[[Testbed], None]
 ):
     name = f"crash{crash.__name__.strip('_')}"
-    old = Request(postgres, named(request("xr-dev", storageGB=3), f"{name}old"))
+    old = Request(platform.cluster, named(platform.request("xr-dev", storageGB=3), f"{name}old"))
     old.until("Ready", "True", timeout=_SLOW)
     [before] = old.works()
-    old.apply(named(request("xr-dev", storageGB=4), f"{name}old"))
-    new = Request(postgres, named(request("xr-dev", storageGB=2), f"{name}new"))
+    old.apply(named(platform.request("xr-dev", storageGB=4), f"{name}old"))
+    new = Request(platform.cluster, named(platform.request("xr-dev", storageGB=2), f"{name}new"))
     crash(testbed)
     sizes = {old: "4Gi", new: "2Gi"}
     for database, size in sizes.items():
-        until_stored(testbed, database, size=size, timeout=_SLOW)
+        until_stored(platform, database, size=size, timeout=_SLOW)
         database.until("Ready", "True", timeout=_SLOW)
         assert len(database.works()) == 1
     [after] = old.works()

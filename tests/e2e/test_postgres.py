@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from developer import KRATIX, Request, named, request, stored, until_stored
+from developer import KRATIX, Platform, Request, named, stored, until_stored
 
-from testbed import example
-from testbed.cluster import Cluster, eventually
-from testbed.profiles import Testbed
+from testbed.cluster import eventually
 
 _SLOW = 90.0
 _TTL = 66.0  # the function's ttl is a minute, and Crossplane adds up to a tenth
 
 
 @pytest.fixture(scope="module")
-def sandbox(postgres: Cluster) -> Request:
-    return Request(postgres, request("xr-dev"))
+def sandbox(platform: Platform) -> Request:
+    return Request(platform.cluster, platform.request("xr-dev"))
 
 
 @pytest.fixture(scope="module")
-def prod(postgres: Cluster) -> Request:
-    return Request(postgres, request("xr-prod"))
+def prod(platform: Platform) -> Request:
+    return Request(platform.cluster, platform.request("xr-prod"))
 
 
 @pytest.mark.parametrize(("name", "destination", "kinds"), [
@@ -28,90 +26,84 @@ def prod(postgres: Cluster) -> Request:
     ("prod", "aws-eu", {"Instance", "SubnetGroup"}),
 ])  # fmt: skip
 def test_dev_and_prod_go_their_ways(
-    testbed: Testbed, sandbox: Request, prod: Request, name: str, destination: str, kinds: set[str]
+    platform: Platform, sandbox: Request, prod: Request, name: str, destination: str, kinds: set[str]
 ):
     database = {"sandbox": sandbox, "prod": prod}[name]
     database.until("Ready", "True", timeout=_SLOW)
     assert database.condition("Delivered")["status"] == "True"
     assert set(database.placements().values()) == {destination}
-    found = stored(testbed, database)
+    found = stored(platform, database)
     assert {document["kind"] for document in found.values()} == kinds
     assert all(path.startswith(f"{destination}/") for path in found)
-    assert {document["metadata"]["labels"]["example.org/team"] for document in found.values()} == {"team-orders"}
+    teams = {document["metadata"]["labels"]["example.org/team"] for document in found.values()}
+    assert teams == {platform.namespaces["team-orders"]}
 
 
-def test_a_changed_request_changes_its_file(testbed: Testbed, sandbox: Request):
+def test_a_changed_request_changes_its_file(platform: Platform, sandbox: Request):
     sandbox.until("Ready", "True", timeout=_SLOW)
-    [before] = stored(testbed, sandbox)
-    sandbox.apply(request("xr-dev", storageGB=70))
-    until_stored(testbed, sandbox, size="70Gi", timeout=_SLOW)
+    [before] = stored(platform, sandbox)
+    sandbox.apply(platform.request("xr-dev", storageGB=70))
+    until_stored(platform, sandbox, size="70Gi", timeout=_SLOW)
     sandbox.until("Ready", "True", timeout=_SLOW)
-    assert list(stored(testbed, sandbox)) == [before]
+    assert list(stored(platform, sandbox)) == [before]
     assert len(sandbox.works()) == 1
 
 
-def test_the_billing_gate_denies_until_the_budget_changes(testbed: Testbed, postgres: Cluster):
-    denied = Request(postgres, request("xr-denied"))
+def test_the_billing_gate_denies_until_the_budget_changes(platform: Platform):
+    denied = Request(platform.cluster, platform.request("xr-denied"))
     condition = denied.until("ChecksPassed", "False", reason="Denied", timeout=_SLOW)
     assert "40 euros a month left" in condition["message"]
     assert denied.works() == []
-    assert stored(testbed, denied) == {}
-    _set_budget(postgres, "team-reports", left="1000")
+    assert stored(platform, denied) == {}
+    platform.budget("team-reports", left="1000")
     try:
         denied.until("ChecksPassed", "True", timeout=_TTL)  # nobody touches the request: the ttl brings it
         denied.until("Ready", "True", timeout=_SLOW)
     finally:
-        _set_budget(postgres, "team-reports", left="40")
+        platform.budget("team-reports", left="40")
     denied.delete()
 
 
-def test_what_was_delivered_stays_while_inputs_are_missing(testbed: Testbed, postgres: Cluster):
+def test_what_was_delivered_stays_while_inputs_are_missing(platform: Platform):
     """The Promise goes, with Kratix's own clean-up, and the budget: rule 1."""
-    database = Request(postgres, named(request("xr-dev", storageGB=5), "keeper"))
+    database = Request(platform.cluster, named(platform.request("xr-dev", storageGB=5), "keeper"))
     database.until("Ready", "True", timeout=_SLOW)
     [work] = database.works()
-    before = stored(testbed, database)
-    loaded = example.load("postgres")
-    promise = next(manifest for manifest in loaded.required if manifest["kind"] == "Promise")
-    postgres.delete("v1", "ConfigMap", "team-orders", "billing")
-    postgres.delete(KRATIX, "Promise", "postgres")
-    eventually("the Promise is gone", lambda: not postgres.get(KRATIX, "Promise", "postgres"), timeout=_SLOW)
-    database.apply(named(request("xr-dev", storageGB=6), "keeper"))  # a reconcile, now
+    before = stored(platform, database)
+    promise = next(manifest for manifest in platform.scene.required if manifest["kind"] == "Promise")
+    platform.cluster.delete("v1", "ConfigMap", platform.namespaces["team-orders"], platform.namespaces["billing"])
+    platform.cluster.delete(KRATIX, "Promise", "postgres")
+    eventually("the Promise is gone", lambda: not platform.cluster.get(KRATIX, "Promise", "postgres"), timeout=_SLOW)
+    database.apply(named(platform.request("xr-dev", storageGB=6), "keeper"))  # a reconcile, now
     try:
         database.until("ChecksPassed", "False", reason="PromiseMissing", timeout=_SLOW)
         [kept] = database.works()
         assert kept["metadata"]["uid"] == work["metadata"]["uid"]
         assert kept["spec"] == work["spec"]
-        assert stored(testbed, database) == before
+        assert stored(platform, database) == before
     finally:
-        postgres.apply(promise)
-        _set_budget(postgres, "team-orders", left="600")
+        platform.cluster.apply(promise)
+        platform.budget("team-orders", left="600")
     database.until("Ready", "True", timeout=_TTL + _SLOW)
-    until_stored(testbed, database, size="6Gi", timeout=_SLOW)
-    assert list(stored(testbed, database)) == list(before)
+    until_stored(platform, database, size="6Gi", timeout=_SLOW)
+    assert list(stored(platform, database)) == list(before)
     database.delete()
 
 
-def test_deletion_removes_everything(testbed: Testbed, postgres: Cluster):
-    database = Request(postgres, named(request("xr-prod"), "shortlived"))
+def test_deletion_removes_everything(platform: Platform):
+    database = Request(platform.cluster, named(platform.request("xr-prod"), "shortlived"))
     database.until("Ready", "True", timeout=_SLOW)
     [work] = database.works()
-    assert stored(testbed, database)
+    assert stored(platform, database)
     database.delete()
     eventually("the XR is gone", lambda: not database.seen(), timeout=_SLOW)
     eventually(
         "its Work is gone",
-        lambda: not postgres.get(KRATIX, "Work", work["metadata"]["name"], database.namespace),
+        lambda: not platform.cluster.get(KRATIX, "Work", work["metadata"]["name"], database.namespace),
         timeout=_SLOW,
     )
     eventually(
         "its files are gone",
-        lambda: not stored(testbed, database),
+        lambda: not stored(platform, database),
         timeout=_SLOW,
     )
-
-
-def _set_budget(cluster: Cluster, team: str, *, left: str) -> None:
-    loaded = example.load("postgres")
-    budget = next(manifest for manifest in loaded.required if manifest["metadata"]["name"] == team)
-    cluster.apply({**budget, "data": {**budget["data"], "left": left}})

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,22 +27,27 @@ def run() -> Iterator[Run]:
     run.end()
 
 
-def test_two_testbeds_beside_each_other_are_ready_in_time():
+def test_two_testbeds_beside_each_other_cost_little():
     names = [f"beside-{os.getpid()}-{number}" for number in (1, 2)]
-    planes = []
     try:
-        for name in names:
-            started = time.monotonic()
-            planes.append(profiles.up("api", Run(name), owner=os.getpid()).plane)
-            # 3.5 s on a quiet machine of two cores; others may run beside this.
-            assert time.monotonic() - started < 12
-        first, second = (plane.cluster for plane in planes)
+        first, second = (profiles.up("api", Run(name), owner=os.getpid()).plane.cluster for name in names)
+        # Ready after 3.5 s on a quiet machine of two cores. Of that, what does not depend on who else runs there.
+        assert all(_processor_seconds(Run(name)) < 6 for name in names)
         first.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "only-here"}})
         assert first.get("v1", "Namespace", "only-here")
         assert second.get("v1", "Namespace", "only-here") is None
     finally:
         for name in names:
             Run(name).end()
+
+
+def _processor_seconds(run: Run) -> float:
+    """What the processes of a run have used so far, all threads, in user and in kernel mode."""
+    used = 0
+    for pid_file in run.folder.glob("*.pid"):
+        stat = Path(f"/proc/{pid_file.read_text().split()[0]}/stat").read_text(encoding="utf-8")
+        used += sum(map(int, stat.rpartition(")")[2].split()[11:13]))  # utime and stime, in ticks
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_run_whose_owner_was_killed_is_ended_by_the_next():

@@ -315,6 +315,13 @@ def test_rule_6_the_ttl_is_never_zero_and_never_longer_than_asked(mode: str) -> 
     assert short.meta.ttl.seconds <= 5
 
 
+@pytest.mark.parametrize(("status", "ttl"), [("True", 600), ("False", 30)])
+def test_rule_6_while_crossplane_drops_events_the_ttl_is_the_poll(status: str, ttl: int) -> None:
+    body = build.xr(status={"conditions": [{"type": "Responsive", "status": status, "reason": "WatchCircuit"}]})
+    wanted = build.promise_input(documents=[], deliver={"as": "Composed"})
+    assert run(build.request(body, wanted)).meta.ttl.seconds == ttl
+
+
 def test_rule_7_secrets_may_not_be_read() -> None:
     source = {"name": "s", "apiVersion": "v1", "kind": "Secret", "matchName": "s"}
     rsp = run(build.request(given=build.promise_input(context=[source])))

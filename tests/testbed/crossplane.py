@@ -6,7 +6,7 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 from testbed import certificates, package, tools
 from testbed.cache import UnavailableError
 from testbed.controlplane import API_PORT, ControlPlane
+from testbed.functions import External, Function
 from testbed.node import Node
 from testbed.versions import CRANE, CROSSPLANE_CORE, HELM
 
@@ -24,24 +25,22 @@ FUNCTION = "function-kratix"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _RBAC_VERSION = "rbac.authorization.k8s.io/v1"
-_TAG = "v0.0.0-testbed"
 _INIT_TRIES = 5
 _TIMEOUT = 90.0
 # Started by a Deployment or a Job; here they are processes of their own.
 _NOT_APPLIED = {"Deployment", "Service"}
-_CORE, _RBAC, _PROCESS = "crossplane-core", "crossplane-rbac", "function"
-_FUNCTION_PORT = 9543
-_CA, _CLIENT, _SERVER = "crossplane-root-ca", "crossplane-tls-client", "function-kratix-server"
-_CLIENT_FOLDER, _SERVER_FOLDER = "client-certificates", "function-certificates"
+_CORE, _RBAC = "crossplane-core", "crossplane-rbac"
+_FUNCTION_PORT, _OTHER_PORT = 9543, 9643
+_CA, _CLIENT = "crossplane-root-ca", "crossplane-tls-client"
+_CLIENT_FOLDER = "client-certificates"
 
 
 @dataclass(frozen=True, slots=True)
 class Crossplane:
     """Crossplane on a control plane, with this project's function installed as a package.
 
-    The package manager installs it for real. With a node it also runs it, as its own Deployment of the image that is in
-    the package. Without one the process that answers is a local one, in the External package runtime: whoever runs it,
-    not the package manager, says in the FunctionRevision's status where it listens.
+    With a node the package manager runs the function too, as its own Deployment of the image that is in the package.
+    Without one the function is a local process.
 
     Attributes:
         node: Where the function runs as a Deployment.
@@ -69,7 +68,9 @@ class Crossplane:
         self.plane.write(_CLIENT_FOLDER, self._secret(_CLIENT))
         self.start_core()
         self._start_rbac()
-        self._install_function()
+        self.plane.cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
+        self._start_registry()
+        self._install_ours()
 
     def start_core(self) -> None:
         """Start core."""
@@ -97,24 +98,57 @@ class Crossplane:
         self.plane.run.kill(self.plane.process(_CORE))
 
     def start_function(self) -> None:
-        """Start the function as a local process, with mTLS by core's certificates."""
-        self.plane.run.start(
-            self.plane.process(_PROCESS),
-            [
-                *(sys.executable, "-m", "function.main"),
-                f"--address=127.0.0.1:{self._function_port}",
-                f"--tls-certs-dir={self.plane.folder / _SERVER_FOLDER}",
-            ],
-            env={"PYTHONPATH": str(_ROOT)},
-        )
+        """Start the local process of this project's function."""
+        self._ours.start()
 
     def kill_function(self) -> None:
-        """End the local process of the function as a crash would."""
-        self.plane.run.kill(self.plane.process(_PROCESS))
+        """End the local process of this project's function as a crash would."""
+        self._ours.kill()
+
+    def add_function(self, name: str, *, folder: Path, command: Sequence[str | Path]) -> None:
+        """Install another function beside this project's: a local process, so there must be no node.
+
+        Args:
+            folder: With its crossplane.yaml.
+            command: What runs it; it takes `--address` and `--tls-certs-dir`, as this project's does.
+
+        Raises:
+            UnavailableError: Its package cannot be built, or it does not start.
+        """
+        file = self.plane.folder / f"{name}.xpkg"
+        package.write(file, folder=folder, runtime=None)
+        self._external(name, command, _OTHER_PORT).up(file)
 
     @property
-    def _function_port(self) -> int:
-        return self.plane.port(_FUNCTION_PORT)
+    def package(self) -> str:
+        """This project's package in the run's registry, and on a node the function's image."""
+        return self._function(FUNCTION).package
+
+    def _install_ours(self) -> None:
+        if not self.node:
+            file = self.plane.folder / f"{FUNCTION}.xpkg"
+            package.write(file, runtime=None)
+            self._ours.up(file)
+            return
+        # The package manager's endpoint for a function is its headless Service's name, which DNS would resolve to the
+        # pod's address (internal/controller/pkg/runtime/runtime_function.go): that of the run's loopback.
+        self.plane.run.resolve(f"{FUNCTION}.{NAMESPACE}", "127.0.0.1")
+        function = self._function(FUNCTION)
+        function.install(package.ours())
+        function.until_unpacked()
+        function.until_healthy()
+
+    @property
+    def _ours(self) -> External:
+        return self._external(FUNCTION, [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
+
+    def _function(self, name: str) -> Function:
+        return Function(self.plane, name, self.plane.process(_CORE), f"127.0.0.1:{self._registry_port}")
+
+    def _external(self, name: str, command: Sequence[str | Path], port: int) -> External:
+        secret = self._secret(_CA)
+        authority = certificates.Pair(secret["tls.crt"], secret["tls.key"])
+        return External(self._function(name), self.plane.port(port), command, authority, NAMESPACE)
 
     def _chart(self) -> Iterator[dict[str, Any]]:
         chart = tools.files(CROSSPLANE_CORE.module) / "cluster/charts/crossplane"
@@ -166,101 +200,13 @@ class Crossplane:
             namespace=self.plane.run.secluded(name, reaches=self.plane.port(API_PORT)),
         )
 
-    def _install_function(self) -> None:
-        self._push_package()
-        if self.node:
-            # The package manager's endpoint for a function is its headless Service's name, which DNS would resolve to
-            # the pod's address (internal/controller/pkg/runtime/runtime_function.go): that of the run's loopback.
-            self.plane.run.resolve(f"{FUNCTION}.{NAMESPACE}", "127.0.0.1")
-        else:
-            self._write_server_certificate()
-            self.start_function()
-        cluster = self.plane.cluster
-        cluster.apply(*yaml.safe_load_all((_ROOT / "package/deploy/rbac.yaml").read_text(encoding="utf-8")))
-        function = {
-            "apiVersion": "pkg.crossplane.io/v1",
-            "kind": "Function",
-            "metadata": {"name": FUNCTION},
-            "spec": {"package": self.package},
-        }
-        cluster.apply(function)
-        self._eventually("the package manager unpacks the Function", self._has_revision)
-        if not self.node:
-            self._tell_endpoint()
-        self._eventually("the Function is installed and healthy", self._function_is_healthy)
-
-    def _has_revision(self) -> bool:
-        return any(item.get("status", {}).get("conditions") for item in self._revisions())
-
-    def _tell_endpoint(self) -> None:
-        """What the package manager does itself for a runtime that it runs."""
-        revision = self._revisions()[0]
-        condition = {
-            "type": "RuntimeHealthy",
-            "status": "True",
-            "reason": "HealthyPackageRevision",
-            "lastTransitionTime": revision["metadata"]["creationTimestamp"],
-        }
-        others = [item for item in revision["status"]["conditions"] if item["type"] != condition["type"]]
-        status = {
-            "endpoint": f"127.0.0.1:{self._function_port}",
-            "tlsServerSecretName": _SERVER,
-            "conditions": [*others, condition],
-        }
-        self.plane.cluster.patch_status(
-            {**revision, "metadata": {"name": revision["metadata"]["name"]}, "status": status}
-        )
-
-    def _eventually(self, what: str, look: Callable[[], object]) -> None:
-        self.plane.run.until(what, look, process=self.plane.process(_CORE), timeout=_TIMEOUT)
-
-    def _revisions(self) -> list[dict[str, Any]]:
-        return self.plane.cluster.list("pkg.crossplane.io/v1", "FunctionRevision")
-
-    def _function_is_healthy(self) -> bool:
-        function = self.plane.cluster.get("pkg.crossplane.io/v1", "Function", FUNCTION) or {}
-        conditions = {item["type"]: item["status"] for item in function.get("status", {}).get("conditions", ())}
-        return conditions.get("Installed") == "True" and conditions.get("Healthy") == "True"
-
-    def _push_package(self) -> None:
-        run, folder = self.plane.run, self.plane.folder
-        registry = self.plane.process("registry")
-        run.start(
-            registry,
-            [
-                tools.find(CRANE),
-                "registry",
-                "serve",
-                f"--address=127.0.0.1:{self._registry_port}",
-                f"--disk={self.plane.subfolder('registry')}",
-            ],
-        )
-        if self.node:
-            file = package.ours()
-        else:
-            file = folder / "function.xpkg"
-            package.write(file, runtime=None)
-        run.call([tools.find(CRANE), "push", file, self.package])
-
-    @property
-    def package(self) -> str:
-        """The function's package in the run's registry, and on a node the function's image."""
-        # A registry's host needs a dot in it, so not localhost.
-        return f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
+    def _start_registry(self) -> None:
+        address, disk = f"--address=127.0.0.1:{self._registry_port}", f"--disk={self.plane.subfolder('registry')}"
+        self.plane.run.start(self.plane.process("registry"), [tools.find(CRANE), "registry", "serve", address, disk])
 
     @property
     def _registry_port(self) -> int:
         return self.plane.port(15000)
-
-    def _write_server_certificate(self) -> None:
-        secret = self._secret(_CA)
-        ca = certificates.Pair(secret["tls.crt"], secret["tls.key"])
-        server = certificates.issue(ca, FUNCTION, ["127.0.0.1"])
-        files = {**server.files, "ca.crt": ca.certificate}
-        self.plane.write(_SERVER_FOLDER, files)
-        data = {name: base64.b64encode(content).decode() for name, content in files.items()}
-        metadata = {"name": _SERVER, "namespace": NAMESPACE}
-        self.plane.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     def _secret(self, name: str) -> dict[str, bytes]:
         secret = self.plane.cluster.get("v1", "Secret", name, NAMESPACE) or {}

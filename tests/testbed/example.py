@@ -47,22 +47,72 @@ def names() -> list[str]:
 
 def xr_names(name: str) -> list[str]:
     """The names of an example's XRs."""
-    return sorted(path.stem for path in (FOLDER / name).glob("xr*.yaml") if path.stem != "xrd")
+    return _xr_names(FOLDER / name)
+
+
+def _xr_names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("xr*.yaml") if path.stem != "xrd")
 
 
 def load(name: str) -> Example:
     """Read an example."""
-    folder = FOLDER / name
+    return read(FOLDER / name)
+
+
+def read(folder: Path) -> Example:
+    """Read an example's folder, or a copy of one."""
     return Example(
-        name=name,
+        name=folder.name,
         xrd=_documents(folder / "xrd.yaml")[0],
-        xrs={xr: _documents(folder / f"{xr}.yaml")[0] for xr in xr_names(name)},
+        xrs={xr: _documents(folder / f"{xr}.yaml")[0] for xr in _xr_names(folder)},
         composition=_documents(folder / "composition.yaml")[0],
         functions=tuple(_documents(folder / "functions.yaml")),
         required=_all(folder, "promise.yaml", "destinations.yaml", "context*.yaml"),
         observed=_all(folder, "observed/*.yaml"),
         desired={path.stem: tuple(_documents(path)) for path in folder.glob("desired/*.yaml")},
     )
+
+
+def namespaces(name: str) -> tuple[str, ...]:
+    """The namespaces of an example's objects and XRs."""
+    loaded = load(name)
+    found = {m["metadata"].get("namespace") for m in (*loaded.required, *loaded.xrs.values())}
+    return tuple(sorted(filter(None, found)))
+
+
+def moved(name: str, into: Path, *, namespaces: Mapping[str, str], store: Mapping[str, str]) -> Path:
+    """Write a copy of an example, for a cluster that has other things on it too.
+
+    Args:
+        into: An empty folder.
+        namespaces: What each namespace is called there; objects that are named after one are renamed with it.
+        store: The state store (kind and name) of its Destinations.
+
+    Returns:
+        The copy's folder.
+    """
+    copy = into / name
+    for path in sorted((FOLDER / name).rglob("*.yaml")):
+        target = copy / path.relative_to(FOLDER / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        documents = [_moved(document, namespaces, store) for document in _documents(path)]
+        target.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
+    return copy
+
+
+def _moved(value: Any, namespaces: Mapping[str, str], store: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_moved(item, namespaces, store) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: dict(store)
+        if key == "stateStoreRef"
+        else namespaces.get(item, item)
+        if key in ("namespace", "name") and isinstance(item, str)
+        else _moved(item, namespaces, store)
+        for key, item in value.items()
+    }
 
 
 @contextmanager

@@ -29,10 +29,11 @@ def ours() -> Path:
     return cache.kept("package", parts, "the Crossplane package", build)
 
 
-def write(into: Path, *, runtime: Path | None) -> None:
-    """Write the package, with Crossplane's own command line.
+def write(into: Path, *, runtime: Path | None, folder: Path = _PACKAGE) -> None:
+    """Write a package, with Crossplane's own command line.
 
     Args:
+        folder: With its crossplane.yaml; by default this project's.
         runtime: The image's file, as `docker save` writes it; without it, the package is metadata only.
 
     Raises:
@@ -41,7 +42,7 @@ def write(into: Path, *, runtime: Path | None) -> None:
     # What is deployed beside the package is not in it.
     words: list[str | Path] = [
         *(tools.find(CROSSPLANE_CLI), "xpkg", "build"),
-        *(f"--package-root={_PACKAGE}", f"--package-file={into}", "--ignore=deploy/*"),
+        *(f"--package-root={folder}", f"--package-file={into}", "--ignore=deploy/*"),
     ]
     if runtime:
         words.append(f"--embed-runtime-image-tarball={runtime}")
