@@ -74,24 +74,27 @@ def _in_force(good: Run | None) -> tuple[Produced, ...] | None:
 
 def _composed(wanted: Wanted, decided: Decision, good: Run | None) -> tuple[Composed, ...]:
     """The Jobs that stay, as they were observed, and the one that begins."""
+    made = list(_made(wanted, decided.start)) if decided.start else []
+    begun = any(item.manifest["kind"] == "Job" for item in made)
     found: dict[str, Composed] = {}
-    # A run that is done, or that another one follows now, has served; what is in force stays.
-    under_way = (
-        decided.run if decided.start is None or decided.start.number == getattr(decided.run, "number", 0) else None
-    )
-    for run in (good if not decided.done else None, under_way):
+    for run in (good if not decided.done else None, decided.run):
         for each in run.tries.values() if run else ():
-            replaced = decided.start and run is under_way and decided.start.place == each.place
-            if not replaced:
+            # What the new Job replaces has served; until that is composed, the next number is known by the old one.
+            if not (begun and run is not good and _replaced(decided, each)):
                 found |= {item.key: item for item in _kept(wanted, each, end=each is decided.ended)}
-    if under_way is not None and under_way is wanted.current and under_way.running is not None:
-        # Crossplane may have applied a part of them only, and somebody may have deleted one.
-        running = under_way.running
-        made = _made(wanted, Start(under_way.number, running.place, running.attempt))
-        found = {item.key: item for item in made} | found
-    if decided.start is not None:
-        found |= {item.key: item for item in _made(wanted, decided.start)}
+    current = wanted.current
+    if decided.start is None and current is not None and current.running is not None:
+        # Crossplane may have applied a part of what it needs only, and somebody may have deleted some of it.
+        running = current.running
+        made = list(_made(wanted, Start(current.number, running.place, running.attempt)))
+    found = {item.key: item for item in made} | found
     return tuple(found[key] for key in sorted(found))
+
+
+def _replaced(decided: Decision, each: Try) -> bool:
+    """Whether a try of the run that was under way makes way for the Job that begins."""
+    assert decided.start is not None and decided.run is not None  # noqa: S101 - it begins, and there is a try
+    return decided.start.number != decided.run.number or decided.start.place == each.place
 
 
 def _kept(wanted: Wanted, each: Try, *, end: bool) -> Iterator[Composed]:

@@ -66,6 +66,7 @@ class World:
         self.now = BEGIN
         self.seen: dict[str, int] = {}
         self.order: dict[str, list[str]] = {}
+        self.dropped: set[str] = set()
         given = build.promise_input(promise={"ref": {"name": "postgresql"}}, documents=[], **sequence.get("input", {}))
         self.step = Step(
             "promise", lambda req: fn.run(req, Host(self.now, "registry.example.org/function-kratix:v1")), given
@@ -137,7 +138,11 @@ class World:
 
     def reconcile(self) -> dict[str, Any]:
         self.now += TICK
+        jobs = {job["metadata"]["name"] for job in self.state.cluster.matching("batch/v1", "Job")}
         turn = reconcile(self.state, [self.step])
+        after_jobs = {job["metadata"]["name"] for job in turn.state.cluster.matching("batch/v1", "Job")}
+        assert not after_jobs & self.dropped, "a Job that was dropped is never made again under its name"
+        self.dropped |= jobs - after_jobs
         self.state = settle(turn.state)
         after = self.picture(turn)
         cluster = kubelet.reconcile(self.state.cluster, self.containers, self.now)

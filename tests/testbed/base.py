@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from testbed import buildah, debian
+from testbed import buildah, cache, command, debian
 
 # What the Dockerfile asks of its base: Python with venv, which brings pip for the stage that builds.
 _PACKAGES = "python3,python3-venv"
@@ -37,14 +37,14 @@ def archive() -> Path:
             buildah.build(context, f"localhost/base:{release}", into)
 
     recipe = "\n".join((release, _PACKAGES, *_FILES_LEFT_OUT, *_EMPTIED))
-    return buildah.kept("base", [recipe.encode()], "the base image, of Debian's packages", build)
+    return cache.kept("base", [recipe.encode()], "the base image, of Debian's packages", build)
 
 
 def _debootstrap(release: str, mirror: str, root: Path) -> None:
     program = debian.program("debootstrap")
-    buildah.run(
+    command.run(
         [program, "--variant=minbase", f"--include={_PACKAGES}", release, root, mirror],
-        "make the base image",
+        purpose="make the base image",
     )
 
 

@@ -8,13 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from testbed import command
 from testbed.cache import UnavailableError, folder, locked, say
 
 # Programs, and the Debian package that has each.
 NODE = {"containerd": "containerd", "ctr": "containerd", "runc": "runc", "nsenter": "util-linux"}
 IMAGES = {"buildah": "buildah", "busybox": "busybox-static", "debootstrap": "debootstrap"}
 
-_SHOWN_LINES = 20
 # Debian keeps some of these where only root's PATH looks.
 _PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
@@ -47,35 +47,23 @@ def _install(packages: Sequence[str]) -> None:
     missing = " ".join(packages)
     if os.getuid() or not shutil.which("apt-get"):
         raise UnavailableError(
-            f"cannot run a node: {missing} are not installed, and only root on Debian lets the testbed do it; "
-            "install these packages, or what your distribution calls them"
+            f"cannot install Debian packages: {missing} are missing, and only as root on Debian the testbed installs "
+            "them itself; install these, or what your distribution calls them"
         )
     say(f"installing Debian packages with apt-get, once on this machine: {missing}")
     _apt("update")
     _apt("install", "--yes", "--no-install-recommends", *packages)
 
 
-def _apt(command: str, *arguments: str) -> None:
-    done = subprocess.run(
-        ["apt-get", "--quiet", command, *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-_SHOWN_LINES:])
-        raise UnavailableError(
-            f"cannot run a node: apt-get {command} {' '.join(arguments)} exited with {done.returncode}:\n{last}"
-        )
+def _apt(verb: str, *arguments: str) -> None:
+    words = ["apt-get", "--quiet", verb, *arguments]
+    command.run(words, purpose="install Debian packages", env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _require(programs: dict[str, str]) -> None:
     missing = sorted(name for name in programs if not shutil.which(name, path=_PLACES))
     if missing:
-        raise UnavailableError(f"cannot run a node: apt-get installed no {', '.join(missing)}")
+        raise UnavailableError(f"cannot install Debian packages: apt-get installed no {', '.join(missing)}")
 
 
 def mirror() -> tuple[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed import base, buildah, debian, pip
+from testbed import base, buildah, cache, debian, pip
 
 OURS = "localhost/function-kratix:testbed"
 
@@ -45,11 +45,11 @@ def ours() -> Image:
     def build(archive: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             mounts = [f"--volume={here}:{there}:ro" for here, there in pip.mounts(Path(scratch))]
-            arguments = ["--layers", f"--build-arg=BASE=docker-archive:{below}", *mounts]
-            buildah.build(_ROOT, OURS, archive, arguments)
+            arguments = [f"--build-arg=BASE=docker-archive:{below}", *mounts]
+            buildah.build(_ROOT, OURS, archive, arguments, stage="build")
 
     parts = [str(below).encode(), *(_described(path) for path in sorted(_context()))]
-    return Image(OURS, buildah.kept("ours", parts, "this project's image", build))
+    return Image(OURS, cache.kept("ours", parts, "this project's image", build))
 
 
 def shell(name: str, files: Mapping[str, str] | None = None, *, entrypoint: Sequence[str] = ("/bin/sh",)) -> Image:
@@ -76,7 +76,7 @@ def shell(name: str, files: Mapping[str, str] | None = None, *, entrypoint: Sequ
             buildah.build(context, name, archive)
 
     parts = [name.encode(), recipe.encode(), busybox.read_bytes(), json.dumps(files, sort_keys=True).encode()]
-    return Image(name, buildah.kept("shell", parts, name, build))
+    return Image(name, cache.kept("shell", parts, name, build))
 
 
 def _context() -> Iterator[Path]:

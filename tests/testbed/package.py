@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from testbed import buildah, image, tools
+from testbed import cache, command, image, tools
 from testbed.cache import UnavailableError, say
 from testbed.versions import CROSSPLANE_CLI
 
@@ -26,7 +26,7 @@ def ours() -> Path:
         write(into, runtime=runtime)
 
     parts = [str(runtime).encode(), *(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.yaml")))]
-    return buildah.kept("package", parts, "the Crossplane package", build)
+    return cache.kept("package", parts, "the Crossplane package", build)
 
 
 def write(into: Path, *, runtime: Path | None, folder: Path = _PACKAGE) -> None:
@@ -40,13 +40,13 @@ def write(into: Path, *, runtime: Path | None, folder: Path = _PACKAGE) -> None:
         UnavailableError: It cannot be built.
     """
     # What is deployed beside the package is not in it.
-    command: list[str | Path] = [
+    words: list[str | Path] = [
         *(tools.find(CROSSPLANE_CLI), "xpkg", "build"),
         *(f"--package-root={folder}", f"--package-file={into}", "--ignore=deploy/*"),
     ]
     if runtime:
-        command.append(f"--embed-runtime-image-tarball={runtime}")
-    buildah.run(command, "build the Crossplane package")
+        words.append(f"--embed-runtime-image-tarball={runtime}")
+    command.run(words, purpose="build the Crossplane package")
 
 
 def main(into: Path, runtime: Path | None) -> None:
