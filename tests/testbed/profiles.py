@@ -4,6 +4,7 @@
 - controllers: and kube-controller-manager
 - crossplane: and Crossplane, with this project's function installed
 - kratix: and Kratix, with a Git state store
+- together: Crossplane, Kratix, and a node that runs the pipelines of both
 - fleet: Crossplane with provider-kubernetes, and two other control planes; no Kratix
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testbed import image, tools
+from testbed import adapter, image, tools
 from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
@@ -51,6 +52,7 @@ PROFILES: dict[str, tuple[Tool, ...]] = {
     "crossplane": _CROSSPLANE,
     "pipelines": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET),
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
+    "together": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET, KRATIX_MANAGER, *adapter.needs()),
     "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
 _OTHERS = ("eu-1", "eu-2")
@@ -97,16 +99,20 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         run.create(owner=owner)
         with _timed("etcd and kube-apiserver"):
             plane.up(controllers=profile != "api")
-        if profile in {"node", "pipelines"}:
+        if profile in {"node", "pipelines", "together"}:
             with _timed("a node that runs containers"):
                 testbed.node.up()
-        if profile in {"crossplane", "pipelines", "kratix", "fleet"}:
+        if profile in {"crossplane", "pipelines", "kratix", "together", "fleet"}:
             with _timed("Crossplane, and the function as a package"):
                 testbed.crossplane.up()
         if profile == "pipelines":
             # What runs beside the containers of a Promise's pipelines is the function's own image.
             node.tag(testbed.crossplane.package, image.OURS)
-        if profile == "kratix":
+        if profile == "together":
+            # The function is a local process here: on the node's network it and Kratix's webhooks would want one port.
+            for each in (image.ours(), adapter.build()):
+                node.load(each)
+        if profile in {"kratix", "together"}:
             with _timed("Kratix and its Git state store"):
                 testbed.kratix.up()
         if profile == "fleet":
