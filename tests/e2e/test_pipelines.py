@@ -225,7 +225,7 @@ def test_kratix_makes_the_same_works_of_the_same_promise(together: Testbed, xr: 
 
     theirs = eventually(
         "Kratix has run both pipelines",
-        lambda: (found := kratix_works()) if len(kratix_works()) == 2 else {},
+        lambda: found if len(found := kratix_works()) == 2 else {},
         timeout=_SLOW,
         show=lambda: [j.get("status") for j in cluster.list("batch/v1", "Job", _TEAM)],
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from testbed import image, tools
+from testbed import debian, image, tools
 from testbed.image import Image
 from testbed.versions import KRATIX_ADAPTER, KUBECTL, YQ, Tool
 
@@ -35,6 +35,7 @@ def build() -> Image:
         "/work-creator": program,
         "/bin/kubectl": tools.find(KUBECTL),
         "/bin/yq": tools.find(YQ),
+        "/usr/bin/env": Path(debian.program("busybox")),  # the scripts begin with it; busybox goes by its name
         **{f"/bin/{script.name}": script for script in sorted(scripts.iterdir())},
     }
     return image.shell(NAME, files)

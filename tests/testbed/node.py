@@ -196,7 +196,6 @@ SystemdCgroup = false
             "failCgroupV1": False,
             "failSwapOn": False,
             "evictionHard": {},
-            "localStorageCapacityIsolation": False,
             "imageGCHighThresholdPercent": 100,
         }
 
