@@ -79,7 +79,10 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         },
         "is nested too deeply, or grows too large by its aliases",
     ),
-    "status: deep": ({"status": "[" * 10_000}, "is "),
+    "status: nested so deeply that PyYAML would end the process": (
+        {"status": "[" * 250_000},
+        "status.yaml, line 1: is nested deeper than 64 levels",
+    ),
     "selectors: an object": ({"selectors": "a: 1"}, "destination-selectors.yaml: must be a list, not an object"),
     "selectors: text": ({"selectors": "[a]"}, "destination-selectors.yaml: [0]: must be an object, not a string"),
     "selectors: no labels": (
