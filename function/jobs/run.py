@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from function.api import names
+from function.api.input import PipelineDefaults
 from function.api.pipeline import Pipeline
 from function.api.promise import Action, WorkflowType
 from function.model import JsonObject, Request
@@ -54,6 +55,16 @@ class Defaults:
     resources: JsonObject = field(default_factory=lambda: RESOURCES)
     own_resources: JsonObject = field(default_factory=lambda: OWN_RESOURCES)
     backoff_limit: int | None = None
+
+    @classmethod
+    def of(cls, given: PipelineDefaults) -> Defaults:
+        """The defaults with what an input says instead."""
+        return cls(
+            security_context=RESTRICTED if given.security_context is None else given.security_context,
+            image_pull_policy=given.image_pull_policy or "",
+            resources=RESOURCES if given.resources is None else given.resources,
+            backoff_limit=given.backoff_limit,
+        )
 
 
 @dataclass(frozen=True, slots=True)

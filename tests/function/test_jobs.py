@@ -15,10 +15,12 @@ import pydantic
 import pytest
 import yaml
 
+import build
 import runs
 from function import jobs
 from function.api import names, pipeline
 from function.api.errors import InvalidError
+from function.api.input import parse
 from function.jobs import Defaults
 from function.model import Request
 
@@ -138,15 +140,23 @@ def test_a_container_keeps_its_own_security_context_whole() -> None:
 
 
 def test_the_defaults_can_be_others() -> None:
-    defaults = Defaults(
-        security_context={}, image_pull_policy="Always", resources={"limits": {"cpu": "1"}}, backoff_limit=2
-    )
-    run = replace(runs.run(), defaults=defaults)
+    given = {
+        "securityContext": {},
+        "imagePullPolicy": "Always",
+        "resources": {"limits": {"cpu": "1"}},
+        "backoffLimit": 2,
+    }
+    defaults = parse(build.promise_input(workflow={"defaults": given})).workflow.defaults
+    run = replace(runs.run(), defaults=Defaults.of(defaults))
     container = _container(run)
     assert "securityContext" not in container
     assert (container["imagePullPolicy"], container["resources"]) == ("Always", {"limits": {"cpu": "1"}})
     [job] = [manifest for _, manifest in jobs.manifests(run) if manifest["kind"] == "Job"]
     assert job["spec"]["backoffLimit"] == 2
+
+
+def test_an_input_that_says_nothing_changes_none() -> None:
+    assert Defaults.of(parse(build.promise_input()).workflow.defaults) == Defaults()
 
 
 def test_a_frozen_request_has_no_managed_fields() -> None:
