@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function.api import metadata
@@ -154,6 +154,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(JSON, JSON, JSON)
+@settings(deadline=None)
 def test_no_value_raises_anything_else(status: Any, selectors: Any, control: Any) -> None:
     raw = [yaml.safe_dump(value, allow_unicode=True).encode() for value in (status, selectors, control)]
     try:
