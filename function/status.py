@@ -11,16 +11,11 @@ from function.model import Outcome, Progress, Seen, lookup
 _LISTED = 100
 
 
-def under_way(outcome: Outcome) -> bool:
-    """Whether a workflow is on its way to something newer than what is delivered."""
-    return outcome.progress is not None and not outcome.progress.done
-
-
 def holder(outcome: Outcome) -> str:
     """The condition for whose sake what was delivered is kept as it was; empty where it is not."""
     if outcome.hold is not None:
         return outcome.hold.condition
-    return names.WORKFLOW_COMPLETED if under_way(outcome) else ""
+    return names.WORKFLOW_COMPLETED if outcome.under_way else ""
 
 
 def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
@@ -32,7 +27,7 @@ def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
             "name": seen.promise.name,
             **({"version": seen.promise.version} if seen.promise.version else {}),
         }
-    if outcome.schedule is not None and not under_way(outcome):
+    if outcome.schedule is not None and not outcome.under_way:
         status["placements"] = [
             {
                 **({"pipeline": p.pipeline} if p.pipeline else {}),

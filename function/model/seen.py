@@ -197,6 +197,17 @@ class Seen:
     hold: Hold | None = None
 
     @property
+    def variables(self) -> dict[str, object]:
+        """What every expression may read."""
+        promise = self.promise
+        return {
+            "request": self.request.body,
+            "promise": {"name": promise.name, "version": promise.version, "spec": promise.spec} if promise else {},
+            "context": self.context,
+            "destinations": [{"name": d.name, "labels": d.labels} for d in self.destinations],
+        }
+
+    @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:
         """The Destinations that each workload group is on, by the group's key: what was composed says so itself."""
         found: dict[str, set[str]] = {}
