@@ -18,7 +18,7 @@ from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from function import cel, checks, decorate, deliver, documents, read, report, schedule, workflow
 from function.api import names
 from function.api.errors import InvalidError
-from function.model import Hold, Host, Outcome, Produced, Schedule, Seen, Verdict, objects
+from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
 
 _log = logging.getLogger("function-kratix")
 
@@ -60,7 +60,7 @@ def run(req: fnv1.RunFunctionRequest, where: Host | None = None) -> fnv1.RunFunc
 def decide(seen: Seen) -> Outcome:
     """What to do for one XR: each stage adds what it found; the first that cannot go on holds what was delivered."""
     outcome = Outcome(hold=seen.hold)
-    scope = cel.Scope(_variables(seen))
+    scope = cel.Scope(seen.variables)
     for condition, stage in _STAGES:
         if outcome.hold is not None:
             return _held(seen, outcome)
@@ -70,16 +70,6 @@ def decide(seen: Seen) -> Outcome:
             # What a template or an expression made of this XR is wrong: another XR, or another budget, may mend it.
             outcome = replace(outcome, hold=Hold(condition, "Invalid", str(error)))
     return outcome if outcome.hold is None else _held(seen, outcome)
-
-
-def _variables(seen: Seen) -> dict[str, object]:
-    promise = seen.promise
-    return {
-        "request": seen.request.body,
-        "promise": {"name": promise.name, "version": promise.version, "spec": promise.spec} if promise else {},
-        "context": seen.context,
-        "destinations": [{"name": d.name, "labels": d.labels} for d in seen.destinations],
-    }
 
 
 def _held(seen: Seen, outcome: Outcome) -> Outcome:
@@ -104,12 +94,8 @@ def _advance_workflow(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
 
 
 def _produce_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
-    made = documents.produce(seen, scope, _outputs(outcome))
+    made = documents.produce(seen, scope, outcome.outputs)
     return replace(outcome, documents=decorate.apply(seen.input.decorate, made, scope))
-
-
-def _outputs(outcome: Outcome) -> tuple[Produced, ...]:
-    return (outcome.progress.outputs if outcome.progress else None) or ()
 
 
 def _judge_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
@@ -129,7 +115,7 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
     if given.deliver.as_ == "Composed":
         return replace(outcome, schedule=Schedule((), ()))
     selectors = schedule.selectors(given.schedule, scope)
-    groups = schedule.groups(outcome.documents, selectors, promise.destination_selectors, _outputs(outcome))
+    groups = schedule.groups(outcome.documents, selectors, promise.destination_selectors, outcome.outputs)
     if given.deliver.as_ == "Work":
         return replace(outcome, schedule=schedule.kratix_placed(groups, seen.work_placements))
     identity = (given.promise_name, *seen.request.identity)
@@ -139,11 +125,11 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
     assert outcome.schedule is not None  # noqa: S101 - the stage before made it
-    progress = outcome.progress
-    if progress is None or progress.done:
+    if outcome.under_way is None:
         return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
-    kept = deliver.keep(seen, outcome.documents, outcome.schedule, again=progress.outputs is not None)
-    fatal = "" if kept else f"{names.WORKFLOW_COMPLETED} is False: {progress.message}"
+    again = outcome.under_way.outputs is not None
+    kept = deliver.keep(seen, outcome.documents, outcome.schedule, again=again)
+    fatal = "" if kept else f"{names.WORKFLOW_COMPLETED} is False: {outcome.under_way.message}"
     return replace(outcome, delivery=kept, fatal=fatal)
 
 

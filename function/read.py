@@ -92,6 +92,7 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
         work_placements=(),
         outputs=(),
         pods=(),
+        schema=None,
         host=host,
         requirements=require.resources(planned, xr, delivered.values(), jobs.values()),
         earlier=_conditions(lookup(xr.body, "status", "conditions")),
@@ -118,8 +119,19 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
         work_placements=tuple(sorted(_work_placements(req), key=lambda w: w.name)),
         outputs=tuple(_objects(req, require.OUTPUTS)),
         pods=tuple(_objects(req, require.PODS)),
+        schema=_status_schema(req, seen.request),
         hold=hold,
     )
+
+
+def _status_schema(req: fnv1.RunFunctionRequest, xr: Request) -> JsonObject | None:
+    for definition in _objects(req, require.DEFINITION):
+        if lookup(definition, "spec", "names", "kind") == xr.kind:
+            for version in objects(lookup(definition, "spec", "versions")):
+                if version.get("name") == xr.api_version.rpartition("/")[2]:
+                    found = lookup(version, "schema", "openAPIV3Schema", "properties", "status")
+                    return found if isinstance(found, Mapping) else {}
+    return None
 
 
 def _objects(req: fnv1.RunFunctionRequest, key: str) -> list[JsonObject]:

@@ -152,7 +152,7 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
     if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
         progress = outcome.progress
         return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
-    if type_ == names.SCHEDULED and outcome.schedule is not None and not status.under_way(outcome):
+    if type_ == names.SCHEDULED and outcome.schedule is not None and not outcome.under_way:
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
         return _delivered(outcome.delivery, status.holder(outcome))
@@ -216,7 +216,7 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
     if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
         return False
-    if status.under_way(outcome):
+    if outcome.under_way:
         return False
     if schedule is not None and (schedule.unplaced or any(p.state == "Misplaced" for p in schedule.placements)):
         return False
@@ -228,9 +228,9 @@ def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     wanted = seconds(seen.input.ttl)
     if _watch_is_off(seen):
         wanted = min(wanted, _POLL_UNWATCHED)
-    if status.under_way(outcome) and outcome.progress is not None:
-        poll = _POLL_RUNNING if outcome.progress.reason in names.UNDER_WAY else _POLL_HELD
-        return max(1, min(wanted, outcome.progress.due or poll))
+    if outcome.under_way is not None:
+        poll = _POLL_RUNNING if outcome.under_way.reason in names.UNDER_WAY else _POLL_HELD
+        return max(1, min(wanted, outcome.under_way.due or poll))
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)

@@ -21,6 +21,7 @@ DESTINATIONS = names.REQUIRED_DESTINATIONS
 PLACEMENTS = names.REQUIRED_PLACEMENTS
 OUTPUTS = names.REQUIRED_OUTPUTS
 PODS = names.REQUIRED_PODS
+DEFINITION = names.REQUIRED_DEFINITION
 CONTEXT = names.REQUIRED_CONTEXT
 
 
@@ -51,7 +52,7 @@ def resources(
             labels = {names.KRATIX_WORK_LABEL: name}
             wanted.append(Requirement(key, names.KRATIX_API_VERSION, "WorkPlacement", namespace, labels=labels))
     if given.workflow.pipelines != "None" and any(jobs):
-        wanted += _of_jobs(given, xr)
+        wanted += _of_jobs(plan, xr)
     scope = cel.Scope({"request": xr.body})
     return (*wanted, *(_context(source, scope, f"context[{i}]") for i, source in enumerate(given.context)))
 
@@ -66,11 +67,35 @@ def _works(observed: Iterable[Observed]) -> dict[str, str]:
     return found
 
 
-def _of_jobs(given: PromiseInput, xr: Request) -> list[Requirement]:
+def _of_jobs(plan: Plan, xr: Request) -> list[Requirement]:
+    given = plan.input
     labels = {names.OUTPUT_OF_LABEL: names.output_of(given.promise_name, xr.identity)}
     namespace = xr.namespace or given.deliver.namespace
-    wanted = [Requirement(OUTPUTS, "v1", "ConfigMap", namespace, labels=labels)]
+    wanted = [
+        Requirement(OUTPUTS, "v1", "ConfigMap", namespace, labels=labels),
+        # A field of the status that the XRD does not declare makes Crossplane fail to write any of it.
+        Requirement(
+            DEFINITION, names.DEFINITION_API_VERSION, "CompositeResourceDefinition", name=_definition(plan, xr)
+        ),
+    ]
     return [*wanted, Requirement(PODS, "v1", "Pod", namespace, labels=labels)] if given.workflow.read_pods else wanted
+
+
+def _definition(plan: Plan, xr: Request) -> str:
+    """The name of the XR's XRD, which is its plural and its group.
+
+    The plural is the Promise's where that is pinned with it; else what Kubernetes' generators would make of the kind.
+    """
+    kind = xr.kind.lower()
+    plural = (
+        f"{kind[:-1]}ies"
+        if kind.endswith("y")
+        else f"{kind}es"
+        if kind.endswith(("s", "x", "ch", "sh"))
+        else f"{kind}s"
+    )
+    pinned = plan.promise.plural if plan.promise else ""
+    return f"{pinned or plural}.{xr.identity[0]}"
 
 
 def _inventory(given: PromiseInput) -> Requirement:

@@ -11,16 +11,11 @@ from function.model import Outcome, Progress, Seen, lookup
 _LISTED = 100
 
 
-def under_way(outcome: Outcome) -> bool:
-    """Whether a workflow is on its way to something newer than what is delivered."""
-    return outcome.progress is not None and not outcome.progress.done
-
-
 def holder(outcome: Outcome) -> str:
     """The condition for whose sake what was delivered is kept as it was; empty where it is not."""
     if outcome.hold is not None:
         return outcome.hold.condition
-    return names.WORKFLOW_COMPLETED if under_way(outcome) else ""
+    return names.WORKFLOW_COMPLETED if outcome.under_way else ""
 
 
 def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
@@ -32,7 +27,7 @@ def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
             "name": seen.promise.name,
             **({"version": seen.promise.version} if seen.promise.version else {}),
         }
-    if outcome.schedule is not None and not under_way(outcome):
+    if outcome.schedule is not None and not outcome.under_way:
         status["placements"] = [
             {
                 **({"pipeline": p.pipeline} if p.pipeline else {}),
@@ -47,7 +42,9 @@ def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
         pipelines = [dict(pipeline) for pipeline in outcome.progress.pipelines]
         status["workflows"] = {"configure": {"pipelines": pipelines}} if pipelines else {}
         if outcome.progress.outputs is not None:
-            status["fields"] = sorted(_from_pipelines(outcome.progress))
+            said = _from_pipelines(outcome.progress)
+            status["undeclared"] = _undeclared(seen, said)
+            status["fields"] = sorted(said.keys() - status["undeclared"].keys())
     if outcome.judgement is not None:
         failed = [v for v in outcome.verdicts if v.action == "Audit" and not v.passed]
         status["audit"] = [
@@ -67,10 +64,35 @@ def _from_pipelines(progress: Progress) -> Mapping[str, Any]:
     return merged
 
 
+def _declared(value: object, schema: object) -> bool:
+    """Whether a schema has a place for all of a value; a server-side apply fails on what it has none for."""
+    if not isinstance(schema, Mapping) or schema.get("x-kubernetes-preserve-unknown-fields") is True:
+        return schema is True or isinstance(schema, Mapping)
+    if isinstance(value, Mapping):
+        more, own = schema.get("additionalProperties"), schema.get("properties")
+        fields = own if isinstance(own, Mapping) else {}
+        return all(_declared(item, fields.get(key, more)) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_declared(item, schema.get("items")) for item in value)
+    return True
+
+
+def _undeclared(seen: Seen, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of pipelines' status the XRD has no place for; nothing where the XRD is not known."""
+    if seen.schema is None:
+        return {}
+    # Of the status Crossplane takes the properties alone into the CRD that it makes.
+    own = seen.schema.get("properties")
+    fields = own if isinstance(own, Mapping) else {}
+    return {field: value for field, value in said.items() if not _declared(value, fields.get(field))}
+
+
 def reported(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
     """What pipelines said for the XR's status: of the output in force, or as it was where that cannot be read now."""
     if outcome.progress is not None and outcome.progress.outputs is not None:
-        return _from_pipelines(outcome.progress)
+        said = _from_pipelines(outcome.progress)
+        left = _undeclared(seen, said)
+        return {field: value for field, value in said.items() if field not in left}
     fields, status = seen.status.get("fields"), lookup(seen.request.body, "status")
     known = [field for field in fields if isinstance(field, str)] if isinstance(fields, list) else []
     return {field: status[field] for field in known if isinstance(status, Mapping) and field in status}

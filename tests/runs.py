@@ -43,10 +43,10 @@ def manifest(*containers: Manifest, metadata: Mapping[str, Any] | None = None, *
     }
 
 
-def run(given: Manifest | None = None) -> jobs.Run:
+def run(given: Any = None) -> jobs.Run:
     """A run of a Pipeline for the XR `orders`."""
     path = "Promise postgresql: spec.workflows.resource.configure[0]"
-    read = pipeline.parse(given or manifest(), path)
+    read = pipeline.parse(manifest() if given is None else given, path)
     return jobs.Run(
         pipeline=read,
         path=path,

@@ -59,6 +59,7 @@ def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
         YamlError: It is not YAML, or none that Kubernetes would take.
     """
     try:
+        _check_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
         return [_Reader(i, max_nodes).value(node, 0) for i, node in enumerate(nodes, start=1)]
     except yaml.MarkedYAMLError as error:
@@ -66,8 +67,21 @@ def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
         raise YamlError(f"is not YAML: {error.problem or error.context}", line=line) from None
     except yaml.YAMLError as error:
         raise YamlError(f"is not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise YamlError(f"is nested deeper than {MAX_DEPTH} levels") from None
+
+
+def _check_depth(text: str) -> None:
+    # PyYAML composes nodes by recursion in C: some ten thousand brackets end the process. Its events do not recurse.
+    depth, document = 0, 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise YamlError(f"is nested deeper than {MAX_DEPTH} levels", document, line)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            document += 1
 
 
 def _shorten(text: str) -> str:

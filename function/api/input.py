@@ -216,9 +216,31 @@ class Decoration(_Strict):
     )
 
 
+class PipelineDefaults(_Strict):
+    """What Pipelines and their containers get where they say nothing, as `workflows` in Kratix's configuration."""
+
+    security_context: dict[str, Any] | None = Field(
+        None,
+        description="securityContext of containers that have none. By default that of a restricted pod, which runs as "
+        "no root; {} for none, as in Kratix.",
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        None, description="imagePullPolicy of containers that have none. By default Kubernetes' own."
+    )
+    resources: dict[str, Any] | None = Field(
+        None, description="resources of containers that have none. By default Kratix's own."
+    )
+    backoff_limit: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None, description="backoffLimit of Jobs whose Pipeline has none. By default Kubernetes' own, 6."
+    )
+
+
 class Workflow(_Strict):
     """The Promise's own pipelines."""
 
+    defaults: PipelineDefaults = Field(
+        default_factory=PipelineDefaults, description="For Pipelines and containers that say nothing themselves."
+    )
     pipelines: Literal["FromPromise", "None"] | list[dict[str, Any]] = Field(
         "FromPromise", description="FromPromise, None, or a list of Kratix Pipelines."
     )

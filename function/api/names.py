@@ -17,6 +17,7 @@ INPUT_API_VERSION: Final = f"{GROUP}/v1beta1"
 INPUT_KIND: Final = "PromiseInput"
 
 KRATIX_API_VERSION: Final = "platform.kratix.io/v1alpha1"
+DEFINITION_API_VERSION: Final = "apiextensions.crossplane.io/v1"
 ENVIRONMENT_CONFIG_API_VERSION: Final = "apiextensions.crossplane.io/v1beta1"
 
 # Our own labels and annotations, on everything that this function composes.
@@ -97,6 +98,7 @@ REQUIRED_DESTINATIONS: Final = "kratix/destinations"
 REQUIRED_PLACEMENTS: Final = "kratix/workplacements"
 REQUIRED_OUTPUTS: Final = "kratix/outputs"
 REQUIRED_PODS: Final = "kratix/pods"
+REQUIRED_DEFINITION: Final = "kratix/definition"
 REQUIRED_CONTEXT: Final = "kratix/context/"
 
 # Crossplane's annotation that holds a composed resource's key.

@@ -126,7 +126,7 @@ def _own(
         "command": list(_ADAPTER),
         "args": list(arguments),
         **({"env": list(env)} if env else {}),
-        "resources": run.defaults.resources,
+        "resources": run.defaults.own_resources,
         "securityContext": {**RESTRICTED, "readOnlyRootFilesystem": True},
         "volumeMounts": list(mounts),
         **({"imagePullPolicy": run.defaults.image_pull_policy} if run.defaults.image_pull_policy else {}),

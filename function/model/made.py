@@ -261,3 +261,13 @@ class Outcome:
     jobs: tuple[Composed, ...] = ()
     hold: Hold | None = None
     fatal: str = ""
+
+    @property
+    def under_way(self) -> Progress | None:
+        """The workflow, where it is on its way to something newer than what is delivered."""
+        return self.progress if self.progress is not None and not self.progress.done else None
+
+    @property
+    def outputs(self) -> tuple[Produced, ...]:
+        """What pipelines put out that is in force."""
+        return (self.progress.outputs if self.progress else None) or ()

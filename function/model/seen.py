@@ -165,6 +165,7 @@ class Seen:
         jobs: What it composed earlier to run pipelines, by key: Jobs and all that belongs to them.
         outputs: The ConfigMaps that writers stored for this XR and Promise.
         pods: The pods of its Jobs; empty where they are not read.
+        schema: The schema of the XR's status by its XRD; None where that is not known.
         strangers: What was composed for other Promises and no step desires so far, by key: a later step's, or that of a
             Promise that this step's input named before.
         existing: The keys of everything that was composed earlier, by whichever step.
@@ -188,11 +189,23 @@ class Seen:
     work_placements: tuple[WorkPlacement, ...]
     outputs: tuple[JsonObject, ...]
     pods: tuple[JsonObject, ...]
+    schema: JsonObject | None
     host: Host
     requirements: tuple[Requirement, ...]
     earlier: Mapping[str, Condition]
     status: JsonObject
     hold: Hold | None = None
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """What every expression may read."""
+        promise = self.promise
+        return {
+            "request": self.request.body,
+            "promise": {"name": promise.name, "version": promise.version, "spec": promise.spec} if promise else {},
+            "context": self.context,
+            "destinations": [{"name": d.name, "labels": d.labels} for d in self.destinations],
+        }
 
     @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:

@@ -15,11 +15,14 @@ import pydantic
 import pytest
 import yaml
 
+import build
 import runs
 from function import jobs
 from function.api import names, pipeline
 from function.api.errors import InvalidError
+from function.api.input import parse
 from function.jobs import Defaults
+from function.jobs.run import RESTRICTED
 from function.model import Request
 
 FOLDER = Path(__file__).parent.parent / "jobs"
@@ -68,6 +71,35 @@ def _all_fields(model: type[pydantic.BaseModel], path: str = "") -> Iterator[str
         for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
                 yield from _all_fields(kind, f"{path}{name}.")
+
+
+@pytest.mark.parametrize("name", ["minimal", "every-field"])
+def test_a_pipelines_containers_are_those_that_kratix_makes(name: str) -> None:
+    """Against what Kratix's own factory made of the same Pipeline: it runs unmodified, and notices no difference."""
+    theirs = yaml.safe_load((FOLDER / "kratix" / f"{name}.yaml").read_text())["spec"]
+    [job] = [manifest for _, manifest in jobs.manifests(runs.CASES[name].run) if manifest["kind"] == "Job"]
+    ours = job["spec"]
+    assert ours.get("backoffLimit") == theirs.get("backoffLimit")
+    their_pod, our_pod = theirs["template"]["spec"], ours["template"]["spec"]
+    for field in ("nodeSelector", "restartPolicy", "tolerations"):
+        assert our_pod.get(field) == their_pod.get(field)
+    for volume in their_pod["volumes"]:
+        assert volume in our_pod["volumes"] or volume["name"] == "promise-scheduling", "which is for its work-writer"
+    reader, *containers = their_pod["initContainers"]
+    assert [reader["name"], containers.pop()["name"]] == ["reader", "work-writer"]
+    expected = [_as_here(container) for container in containers]
+    assert [_with_empty_values(container) for container in our_pod["initContainers"][1:]] == expected
+
+
+def _as_here(container: dict[str, Any]) -> dict[str, Any]:
+    """The one thing that is meant to differ: a container that says nothing is restricted."""
+    return _with_empty_values({"securityContext": dict(RESTRICTED), **container})
+
+
+def _with_empty_values(container: dict[str, Any]) -> dict[str, Any]:
+    # Go's encoder leaves an empty value out.
+    env = [{k: v for k, v in variable.items() if v != ""} for variable in container["env"]]
+    return {**container, "env": env}
 
 
 @pytest.mark.parametrize("name", runs.CASES)
@@ -138,15 +170,23 @@ def test_a_container_keeps_its_own_security_context_whole() -> None:
 
 
 def test_the_defaults_can_be_others() -> None:
-    defaults = Defaults(
-        security_context={}, image_pull_policy="Always", resources={"limits": {"cpu": "1"}}, backoff_limit=2
-    )
-    run = replace(runs.run(), defaults=defaults)
+    given = {
+        "securityContext": {},
+        "imagePullPolicy": "Always",
+        "resources": {"limits": {"cpu": "1"}},
+        "backoffLimit": 2,
+    }
+    defaults = parse(build.promise_input(workflow={"defaults": given})).workflow.defaults
+    run = replace(runs.run(), defaults=Defaults.of(defaults))
     container = _container(run)
     assert "securityContext" not in container
     assert (container["imagePullPolicy"], container["resources"]) == ("Always", {"limits": {"cpu": "1"}})
     [job] = [manifest for _, manifest in jobs.manifests(run) if manifest["kind"] == "Job"]
     assert job["spec"]["backoffLimit"] == 2
+
+
+def test_an_input_that_says_nothing_changes_none() -> None:
+    assert Defaults.of(parse(build.promise_input()).workflow.defaults) == Defaults()
 
 
 def test_a_frozen_request_has_no_managed_fields() -> None:

@@ -31,12 +31,13 @@ LARGE = Output({"noise": os.urandom(2 * CHUNK + 1), "claim.yaml": b"a: 1\n"}, st
 
 
 @given(OUTPUTS)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_what_is_packed_comes_back(given_: Output) -> None:
     assert output.unpack(output.pack(given_)) == given_
 
 
 @given(OUTPUTS)
+@settings(deadline=None)
 def test_the_order_of_files_changes_no_byte(given_: Output) -> None:
     backwards = Output(
         dict(reversed(given_.files.items())), given_.status, given_.destination_selectors, given_.workflow_control
@@ -124,6 +125,7 @@ def test_what_is_no_output_is_refused_in_a_sentence(name: str) -> None:
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_no_bytes_raise_anything_else(noise: bytes) -> None:
     with pytest.raises(OutputError):
         output.unpack((noise,))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import runs
+from function import jobs
 from function.api import pipeline
 from function.api.errors import InvalidError
 from function.api.promise import from_spec
@@ -23,16 +26,16 @@ def test_every_field_of_kratix_is_read() -> None:
 
 def test_a_null_is_what_an_absent_field_is() -> None:
     """Go's encoders write `creationTimestamp: null`, and its decoders take a null for nothing."""
-    given = manifest(
+    given_ = manifest(
         container(args=None, resources=None), metadata={"name": "one", "creationTimestamp": None}, rbac=None
     )
-    assert pipeline.parse(given, PATH) == pipeline.parse(manifest(), PATH)
+    assert pipeline.parse(given_, PATH) == pipeline.parse(manifest(), PATH)
 
 
 def test_a_pipeline_without_containers_is_one() -> None:
     """As in Kratix: the request is read, and nothing comes out."""
-    given = {"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "none"}}
-    assert pipeline.parse(given, PATH).spec.containers == []
+    given_ = {"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "none"}}
+    assert pipeline.parse(given_, PATH).spec.containers == []
 
 
 WRONG: dict[str, tuple[object, str]] = {
@@ -148,9 +151,9 @@ WRONG: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_named_with_its_field(name: str) -> None:
-    given, message = WRONG[name]
+    given_, message = WRONG[name]
     with pytest.raises(InvalidError) as raised:
-        pipeline.parse(given, PATH)
+        pipeline.parse(given_, PATH)
     assert str(raised.value) == message
 
 
@@ -185,3 +188,55 @@ def test_a_workflow_has_each_name_once() -> None:
 def test_a_workflow_that_is_none_is_named(workflows: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidError, match=message):
         _promise(**workflows).pipelines("resource", "configure", "Promise pg")
+
+
+KEYS = st.sampled_from(
+    [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "spec",
+        "name",
+        "labels",
+        "annotations",
+        "containers",
+        "image",
+        "args",
+        "command",
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "mountPath",
+        "securityContext",
+        "resources",
+        "rbac",
+        "permissions",
+        "serviceAccount",
+        "verbs",
+        "volumes",
+        "tolerations",
+        "jobOptions",
+        "backoffLimit",
+        "nodeSelector",
+        "restartPolicy",
+        "imagePullSecrets",
+        "x",
+    ]
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["Pipeline", "one", "/a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(VALUES, st.dictionaries(KEYS, VALUES, max_size=6), st.dictionaries(KEYS, VALUES, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_no_value_raises_anything_else_and_what_is_read_can_be_built(whole: Any, spec: Any, one: Any) -> None:
+    whole_spec = manifest() | {"spec": manifest()["spec"] | spec}
+    for given_ in (whole, manifest() | {"spec": spec}, manifest(container() | one), whole_spec):
+        try:
+            jobs.manifests(runs.run(given_))
+        except InvalidError as error:
+            assert "\n" not in str(error)
+            assert len(str(error)) < 600

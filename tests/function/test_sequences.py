@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import build
 from function import fn, structs
@@ -165,6 +167,8 @@ class World:
         own = {k: v for k, v in (body.get("status") or {}).items() if k not in ("conditions", "kratix")}
         if own:
             shown["status"] = own
+        if lookup(body, "status", "kratix", "undeclared"):
+            shown["undeclared"] = body["status"]["kratix"]["undeclared"]
         shown["jobs"] = [f"{name} {state}" for name, state in sorted(self.jobs().items())]
         shown["works"] = self.works()
         shown["placed"] = self.placed()
@@ -321,3 +325,69 @@ def test_law_the_same_request_at_the_same_time_gives_the_same_bytes() -> None:
         assert structs.plain(first.desired.composite.resource, "xr") == structs.plain(
             fn.run(req, host).desired.composite.resource, "xr"
         )
+
+
+def outcome(number: int) -> st.SearchStrategy[dict[str, Any]]:
+    """What one Job does: mostly good, now and then each way of not being good; after one to three looks."""
+    good = {"files": {f"{number}.yaml": f"kind: K{number}\n"}, "status": f"message: {number}\n"}
+    bad = (
+        {"failed": "BackoffLimitExceeded"},
+        {"refused": "output/a is a link that leaves its folder"},
+        {**good, "workflow_control": "suspend: true\n"},
+        {**good, "workflow_control": "retryAfter: 1m\n"},
+        {**good, "status": "a: [\n"},
+    )
+    return st.builds(
+        lambda script, after: {**script, "after": after}, st.sampled_from([good] * 6 + list(bad)), st.integers(0, 3)
+    )
+
+
+ACTIONS = st.one_of(
+    st.builds(lambda size: {"spec": {"size": size}}, st.integers(1, 3)),
+    st.builds(lambda v: {"labels": {"kratix.io/manual-reconciliation": v}}, st.sampled_from([None, "a", "b"])),
+    st.builds(lambda v: {"labels": {"kratix.io/workflow-suspended": v}}, st.sampled_from([None, "true", "false"])),
+    st.builds(lambda v: {"promise": {"version": v}}, st.sampled_from(["v1.0.0", "v2.0.0"])),
+    st.builds(lambda seconds: {"wait": seconds}, st.sampled_from([30, 90, 700])),
+    st.builds(
+        lambda k, p: {"delete": {"kind": k, "pipeline": p}},
+        st.sampled_from(["Job", "ConfigMap", "Work"]),
+        st.sampled_from(["first", "second"]),
+    ),
+    st.just({}),
+)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    runs=st.fixed_dictionaries(
+        {name: st.lists(outcome(i), min_size=1, max_size=6) for i, name in enumerate(("first", "second"))}
+    ),
+    steps=st.lists(st.tuples(ACTIONS, st.integers(1, 4)), min_size=2, max_size=10),
+)
+def test_whatever_happens_nothing_is_dropped_and_it_comes_to_rest(runs: Any, steps: Any) -> None:
+    """Any order of changes, labels, deletions, failures and waits; then a person resumes, and all pipelines are good."""
+    calm = [{"files": {"last.yaml": "kind: Last\n"}, "after": 0}]
+    world = World({"pipelines": ["first", "second"], "runs": runs, "reason": "whatever happens"})
+    before: dict[str, Any] | None = None
+    for action, count in steps:
+        try:
+            world.does(action)
+        except ValueError:
+            continue  # nothing is there to delete, or two of it
+        if "delete" in action:
+            before = None
+        for _ in range(count):
+            after = world.reconcile()
+            assert "error" not in after
+            check(before, after, str(steps))
+            before = after
+    world.sequence = {**world.sequence, "runs": dict.fromkeys(runs, calm)}
+    world.does({"labels": {"kratix.io/workflow-suspended": "go on"}, "wait": 700})
+    for i in range(24):
+        after = world.reconcile()
+        check(before, after, str(steps))
+        before = after
+        if i % 8 == 7:
+            world.does({"wait": 700})
+    assert after["conditions"]["WorkflowCompleted"].startswith("True"), after
+    assert after["conditions"]["Delivered"].startswith("True Delivered"), after
