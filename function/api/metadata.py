@@ -1,8 +1,8 @@
 """The three files of /kratix/metadata, read and checked: by the writer before they travel, by the function after it.
 
 The rules are Kratix's: work-creator/lib/work_creator.go (ParseDestinationSelectors), workflow_control.go, and
-cmd/update_status.go. Refused beyond those: a key twice, a directory that leads out of the output, a retry that is not in
-the future. Light to import, as the writer must start at once: pydantic has no place here.
+cmd/update_status.go. Refused beyond those: a key twice, a directory that leads out of the output, and a retry that is
+not in the future. Light to import, as the writer must start at once: pydantic has no place here.
 """
 
 from __future__ import annotations
