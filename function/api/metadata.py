@@ -1,7 +1,8 @@
 """The three files of /kratix/metadata, read and checked: by the writer before they travel, by the function after it.
 
 The rules are Kratix's: work-creator/lib/work_creator.go (ParseDestinationSelectors), workflow_control.go, and
-cmd/update_status.go. Light to import, as the writer must start at once: pydantic has no place here.
+cmd/update_status.go. Refused beyond those: a key twice, a directory that leads out of the output, and a retry that is
+not in the future. Light to import, as the writer must start at once: pydantic has no place here.
 """
 
 from __future__ import annotations
@@ -105,19 +106,15 @@ def _selectors(value: Any) -> tuple[tuple[str, Mapping[str, str]], ...]:
 def _selector(item: Any, path: str) -> tuple[str, Mapping[str, str]]:
     if not isinstance(item, dict):
         raise OutputError(f"{path}: must be an object, not {_type(item)}")
-    labels = item.get("matchLabels")
+    labels = _field(item, "matchLabels")
     if not isinstance(labels, dict) or not labels:
         raise OutputError(f"{path}.matchLabels: is required")
-    for key, label in labels.items():
-        if not isinstance(label, str):
-            raise OutputError(f"{path}.matchLabels[{key[:80]}]: must be a string, not {_type(label)}; put it in quotes")
-    given = item.get("directory") or ""
-    if not isinstance(given, str):
-        raise OutputError(f"{path}.directory: must be a string, not {_type(given)}")
+    texts = {key: _text(label, f"{path}.matchLabels[{key[:80]}]") for key, label in labels.items()}
+    given = _text(_field(item, "directory"), f"{path}.directory")
     directory = posixpath.normpath(given)
     if "/" in directory or directory == "..":
         raise OutputError(f"{path}.directory: must be a folder right below the output, not {given[:80]!r}")
-    return directory, labels
+    return directory, texts
 
 
 def _control(value: Any) -> Control:
@@ -125,12 +122,27 @@ def _control(value: Any) -> Control:
         return Control()
     if not isinstance(value, dict):
         raise OutputError(f"{_CONTROL}: must be an object, not {_type(value)}")
-    suspend, message, retry = (value.get(key) for key in ("suspend", "message", "retryAfter"))
-    for key, given, wanted in (("suspend", suspend, bool), ("message", message, str), ("retryAfter", retry, str)):
-        if given is not None and not isinstance(given, wanted):
-            shown = "true or false" if wanted is bool else "a string"
-            raise OutputError(f"{_CONTROL}: {key}: must be {shown}, not {_type(given)}")
-    return Control(bool(suspend), message or "", _seconds(retry) if retry else 0.0)
+    suspend = _field(value, "suspend")
+    if suspend is not None and not isinstance(suspend, bool):
+        raise OutputError(f"{_CONTROL}: suspend: must be true or false, not {_type(suspend)}")
+    message, retry = (_text(_field(value, key), f"{_CONTROL}: {key}") for key in ("message", "retryAfter"))
+    return Control(bool(suspend), message, _seconds(retry) if retry else 0.0)
+
+
+def _field(value: Mapping[str, Any], name: str) -> Any:
+    """A field as Go's decoder finds it: by its name, or else by one that differs in case only."""
+    return value.get(name, next((v for key, v in value.items() if key.lower() == name.lower()), None))
+
+
+def _text(value: Any, path: str) -> str:
+    """A text as Kubernetes' YAML reader makes one where a text is wanted: a number or a bool is what it looks like."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        raise OutputError(f"{path}: must be a string, not {_type(value)}")
+    return str(value)
 
 
 def _seconds(text: str) -> float:

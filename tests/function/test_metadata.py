@@ -61,6 +61,14 @@ def test_what_a_pipeline_can_ask_for(text: str, control: Control) -> None:
     assert read(control=text).control == control
 
 
+def test_numbers_bools_and_another_case_are_taken_as_kratix_takes_them() -> None:
+    """Each of these was read by Kratix's own reader (work-creator/lib at ae170e22e974) with this outcome."""
+    text = "- {Directory: 1, matchlabels: {tier: 1, ha: yes, zone: null, ratio: 0.5}}"
+    assert read(selectors=text).selectors == (("1", {"tier": "1", "ha": "true", "zone": "", "ratio": "0.5"}),)
+    assert read(control="Suspend: true\nMESSAGE: 1\nretryafter: +5m").control == Control(True, "1", 300)
+    assert read(control="suspend: true\nSuspend: false").control == Control(suspend=True)
+
+
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "status: no YAML": ({"status": "a: ["}, "status.yaml, line 2: is not YAML: did not find expected node content"),
     "status: a list": ({"status": "[1]"}, "status.yaml: must be an object, not a list"),
@@ -89,30 +97,30 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         {"selectors": "[{directory: a, matchLabels: {}}]"},
         "destination-selectors.yaml: [0].matchLabels: is required",
     ),
-    "selectors: a number": (
-        {"selectors": "[{matchLabels: {tier: 1}}]"},
-        "destination-selectors.yaml: [0].matchLabels[tier]: must be a string, not a number; put it in quotes",
-    ),
-    "selectors: a directory that is no text": (
-        {"selectors": "[{directory: 1, matchLabels: {a: b}}]"},
-        "destination-selectors.yaml: [0].directory: must be a string, not a number",
-    ),
     "selectors: the root twice": (
         {"selectors": "[{matchLabels: {a: b}}, {directory: ./, matchLabels: {a: c}}]"},
         "destination-selectors.yaml: [1].directory: there are two entries for .",
+    ),
+    "selectors: a label that is a list": (
+        {"selectors": "[{matchLabels: {tier: [1]}}]"},
+        "destination-selectors.yaml: [0].matchLabels[tier]: must be a string, not a list",
+    ),
+    "selectors: a directory that is an object": (
+        {"selectors": "[{directory: {}, matchLabels: {a: b}}]"},
+        "destination-selectors.yaml: [0].directory: must be a string, not an object",
+    ),
+    "control: a list for text": (
+        {"control": "message: [1]"},
+        "workflow-control.yaml: message: must be a string, not a list",
+    ),
+    "control: a number for a duration": (
+        {"control": "retryAfter: 5"},
+        "workflow-control.yaml: retryAfter: must be a duration such as 90s, 10m or 1h30m, not '5'",
     ),
     "control: a list": ({"control": "[]"}, "workflow-control.yaml: must be an object, not a list"),
     "control: text for a truth": (
         {"control": "suspend: 'true'"},
         "workflow-control.yaml: suspend: must be true or false, not a string",
-    ),
-    "control: a number for text": (
-        {"control": "message: 1"},
-        "workflow-control.yaml: message: must be a string, not a number",
-    ),
-    "control: a truth for a duration": (
-        {"control": "retryAfter: true"},
-        "workflow-control.yaml: retryAfter: must be a string, not a bool",
     ),
 }
 for _directory in ("a/b", "../a", "..", "/", "/a"):
