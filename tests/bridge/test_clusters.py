@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -287,7 +288,7 @@ def test_plain_server_behind_https(api: FakeApi) -> None:
         cluster.request("GET", "/version")
 
 
-def test_client_certificate(tmp_path: Path) -> None:
+def test_client_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeApi(tls=True) as api:
         assert api.authority
         pair = issue(api.authority, "bridge", ("bridge",))
@@ -301,9 +302,11 @@ def test_client_certificate(tmp_path: Path) -> None:
             "client-certificate-data": base64.b64encode(pair.certificate).decode(),
             "client-key-data": base64.b64encode(pair.key).decode(),
         }
-        before = set(Path("/tmp").iterdir())  # noqa: S108 - where the package would leave them
+        left = tmp_path / "left"
+        left.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(left))
         with connect(api.kubeconfig(user={"token": TOKEN, **data})) as cluster:
-            assert set(Path("/tmp").iterdir()) <= before, "no key is left in a file"  # noqa: S108
+            assert not list(left.iterdir()), "no key is left in a file"
             assert cluster.request("GET", "/apis/platform.kratix.io/v1alpha1")
         with connect(api.kubeconfig()) as cluster, pytest.raises(UnreachableError):
             cluster.request("GET", "/apis/platform.kratix.io/v1alpha1")

@@ -302,7 +302,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_store_equals_server_after_any_history(steps: list[tuple[Any, ...]]) -> None:
     with FakeApi() as api, connect(api) as cluster, Following(cluster, PROMISES) as following:
