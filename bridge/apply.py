@@ -113,7 +113,7 @@ class Applier:
         """Have an object as a manifest says.
 
         Args:
-            there: The object as it was seen last; None if it was not there.
+            there: The object as it was seen last, in the manifest's version of its kind; None if it was not there.
 
         Raises:
             ForeignError: It is there, and somebody else's.
@@ -184,16 +184,14 @@ class Applier:
         return Outcome(tuple(results), tuple(errors))
 
     def _is_applied(self, which: Ref, marked: Mapping[str, Any], there: Seen) -> bool:
-        applied = marked["metadata"]["annotations"][APPLIED_ANNOTATION]
+        applied = str(marked["metadata"]["annotations"][APPLIED_ANNOTATION])
         with self._lock:
             last = self._applied.get(which)
-        # Not seen yet, or seen as the server made it of what was applied: it may write a value in its own way.
-        if (
-            last is not None
-            and (last.applied, last.uid) == (applied, there.uid)
-            and (_older(there.version, last.version) or last.content == _content(there))
-        ):
-            return True
+        if last is not None and last.uid == there.uid:
+            if _older(there.version, last.version):  # the watch is behind what was done here
+                return last.applied == applied
+            if last.applied == applied and last.content == _content(there):
+                return True  # as the server made it of what was applied: it may write a value in its own way
         return there.applied == applied and carries(there.manifest, marked)
 
     def _look(self, resource: Resource, which: Ref, doing: str) -> Seen | None:

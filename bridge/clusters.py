@@ -224,6 +224,9 @@ class Cluster:
             unreachable = call.failed(f"its credentials cannot be read ({type(error).__name__})")
             self.breaker.failed(unreachable.cause)
             raise unreachable from None
+        if self._closed.is_set():  # it connected while it was closed
+            response.close()
+            raise call.failed("its connection was closed")
         if response.status in _GATEWAY:
             self.breaker.failed(f"there is no API server behind its address (HTTP {response.status})")
         else:

@@ -99,9 +99,13 @@ def _context(configuration: Configuration) -> ssl.SSLContext:
 def _bypass(configuration: Configuration) -> None:
     # The package asks HTTPS_PROXY also for loopback; Go's clients never do (net/http, ProxyFromEnvironment).
     host = urlsplit(str(configuration.host)).hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return
-    if loopback:
+    if host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback):
         configuration.proxy = None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

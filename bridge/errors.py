@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from function.api.errors import shorten
-
 # An API server repeats what was sent to it in its messages; a condition or a log line stays one readable sentence.
 _MESSAGE = 600
 
@@ -69,10 +67,15 @@ class ApiError(ClusterError):
         self.details: Mapping[str, Any] = details if isinstance(details, Mapping) else {}
         self.status = status
         self.reason = str(told.get("reason") or "")
-        self.message = shorten(str(told.get("message") or ""), _MESSAGE)
+        self.message = _cut(str(told.get("message") or ""))
         self.causes = tuple(_causes(self.details.get("causes")))
         shown = self.message or self.reason or "no reason was given"
         super().__init__(cluster, doing, f"{shown} (HTTP {status})", retry_after=retry_after)
+
+
+def _cut(text: str) -> str:
+    # Not function.api.errors.shorten: that module needs pydantic, which `kratix-crossplane --help` would wait for.
+    return text if len(text) <= _MESSAGE else f"{text[: _MESSAGE - 1]}…"
 
 
 def _causes(causes: object) -> list[Cause]:

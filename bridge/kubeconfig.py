@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -42,9 +43,9 @@ def read(content: bytes) -> dict[str, Any]:
     context = _named(config, "contexts", "context", name)
     cluster = _checked(_named(config, "clusters", "cluster", context.get("cluster")), "cluster", _CLUSTER)
     user = _checked(_named(config, "users", "user", context.get("user")), "user", _USER)
-    server = cluster.get("server")
-    if not isinstance(server, str) or not server.startswith(("https://", "http://")):
-        raise KubeconfigError("the kubeconfig's cluster.server is not an http or https URL")
+    for field in ("server", "proxy-url"):
+        if (field == "server" or field in cluster) and not _is_url(cluster.get(field)):
+            raise KubeconfigError(f"the kubeconfig's cluster.{field} is not an http or https URL")
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -95,6 +96,14 @@ def _checked(part: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> di
     for field, value in used.items():
         _check_value(f"{name}.{field}", field, value)
     return used
+
+
+def _is_url(value: object) -> bool:
+    try:
+        url = urlsplit(value) if isinstance(value, str) else None
+        return url is not None and url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # of the brackets of an address, or of the port
+        return False
 
 
 def _as_data(field: str) -> str:

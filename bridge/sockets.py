@@ -13,7 +13,7 @@ import weakref
 from typing import Any, Final
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     NameResolutionError,
@@ -60,25 +60,19 @@ class Sockets:
 def track(pool: urllib3.PoolManager) -> Sockets:
     """Have a pool manager tell which connections it makes."""
     live = Sockets()
-
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            live.add(self)
-            super().connect()
-
-    class Tls(HTTPSConnection):
-        def connect(self) -> None:
-            live.add(self)
-            super().connect()
-
-    class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    pool.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+    # Of its own classes: a pool manager for a SOCKS proxy has others than the usual ones.
+    classes = pool.pool_classes_by_scheme.items()
+    pool.pool_classes_by_scheme = {scheme: _tracking(usual, live) for scheme, usual in classes}
     return live
+
+
+def _tracking(usual: Any, live: Sockets) -> Any:
+    class Connection(usual.ConnectionCls):  # type: ignore[misc] # not known to mypy
+        def connect(self) -> None:
+            live.add(self)
+            super().connect()
+
+    return type(usual.__name__, (usual,), {"ConnectionCls": Connection})
 
 
 def interrupt(response: urllib3.BaseHTTPResponse) -> None:

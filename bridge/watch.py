@@ -229,6 +229,8 @@ class Watch(Generic[Kept]):
             there.update(self.store.put(self._typed(item)) for item in items)
             if not token:
                 break
+            if query.get("continue") == token:
+                raise _RelistError("the list does not end")
             query["continue"] = token
         self.store.retain(there)
         self._version = version

@@ -214,7 +214,7 @@ class FakeApi:
             self.requests.append(request)
             for i, fault in enumerate(self.faults):
                 matches = fault.on in ("any", request.doing)
-                if matches and (not fault.expire or "continue" in request.query):
+                if matches and (not (fault.expire or fault.circle) or "continue" in request.query):
                     self.faults.pop(i)
                     fault.then()
                     return fault

@@ -43,6 +43,7 @@ class Fault:
         line: Send this line in a watch, then go on.
         gone: Send a 410 in a watch, then end it.
         expire: Say of a page's token that it has expired.
+        circle: Have a page's token lead to the same page.
         then: Is done before the answer is begun.
     """
 
@@ -57,6 +58,7 @@ class Fault:
     line: bytes = b""
     gone: bool = False
     expire: bool = False
+    circle: bool = False
     then: Callable[[], None] = lambda: None
 
 
@@ -196,7 +198,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list(self, request: Request, resource: Resource, namespace: str) -> None:
         with self.api.changed:
-            if token := request.query.get("continue"):
+            token = request.query.get("continue")
+            if token:
                 if token not in self.api.pages:
                     return self._status(410, "Expired", "The provided continue parameter is too old")
                 version, items = self.api.pages[token]
@@ -212,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
             if items[limit:]:
                 metadata["continue"] = f"{version}-{len(items)}-{len(self.api.pages)}"
                 self.api.pages[metadata["continue"]] = version, items[limit:]
+            if self.fault.circle:
+                metadata["continue"] = token or metadata["continue"]
             page = items[:limit]
             if resource.group:  # kube-apiserver leaves both out of the lists of its own kinds
                 page = [self.api.typed(resource, manifest) for manifest in page]

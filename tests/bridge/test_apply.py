@@ -65,6 +65,8 @@ def test_before_the_watch_has_seen_it(api: FakeApi, world: World) -> None:
     )
     assert world.applier.apply(manifest(size=2), None).action == "unchanged"
     assert writes(api) == 2
+    assert world.applier.apply(MANIFEST, seen_first).action == "changed", "what is seen was so before, and is not now"
+    assert world.object()["spec"]["size"] == 1
     api.delete(RESOURCE, "a")
     assert world.applier.apply(manifest(size=2), None).action == "created", "it may be gone again"
 

@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from fakeapi import PROMISES, TOKEN, WORKS, FakeApi, Fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import credentials, kubeconfig
+from bridge import credentials, kubeconfig, sockets
 from bridge.backoff import Backoff
 from bridge.breaker import Breaker, Tolerance
 from bridge.clusters import Cluster, Limits
@@ -287,7 +288,7 @@ def test_plain_server_behind_https(api: FakeApi) -> None:
         cluster.request("GET", "/version")
 
 
-def test_client_certificate(tmp_path: Path) -> None:
+def test_client_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeApi(tls=True) as api:
         assert api.authority
         pair = issue(api.authority, "bridge", ("bridge",))
@@ -301,9 +302,11 @@ def test_client_certificate(tmp_path: Path) -> None:
             "client-certificate-data": base64.b64encode(pair.certificate).decode(),
             "client-key-data": base64.b64encode(pair.key).decode(),
         }
-        before = set(Path("/tmp").iterdir())  # noqa: S108 - where the package would leave them
+        left = tmp_path / "left"
+        left.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(left))
         with connect(api.kubeconfig(user={"token": TOKEN, **data})) as cluster:
-            assert set(Path("/tmp").iterdir()) <= before, "no key is left in a file"  # noqa: S108
+            assert not list(left.iterdir()), "no key is left in a file"
             assert cluster.request("GET", "/apis/platform.kratix.io/v1alpha1")
         with connect(api.kubeconfig()) as cluster, pytest.raises(UnreachableError):
             cluster.request("GET", "/apis/platform.kratix.io/v1alpha1")
@@ -384,6 +387,21 @@ def drain(stream: Any) -> None:
         assert "its connection was closed" in str(error)
     finally:
         stream.close()
+
+
+def test_a_pool_manager_of_another_kind_keeps_its_classes() -> None:
+    class Connection(urllib3.connection.HTTPConnection):
+        pass
+
+    class Pool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    manager = urllib3.PoolManager()
+    manager.pool_classes_by_scheme = {"http": Pool}
+    sockets.track(manager)
+    pool = manager.connection_from_url("http://127.0.0.1:1")
+    assert isinstance(pool, Pool)
+    assert issubclass(pool.ConnectionCls, Connection), "for a SOCKS proxy others would not go by the proxy"
 
 
 def test_breaker_of_a_cluster(api: FakeApi) -> None:
@@ -517,6 +535,17 @@ REFUSED_CONFIGS: dict[str, tuple[bytes, str]] = {
     "unknown": (config({**TRUSTED, "s3cret\n": 1}, {}), "cluster has a field, which the bridge does not know"),
     "no-server": (config({}, {}), "cluster.server is not an http or https URL"),
     "a-file": (config({"server": "file:///s3cret"}, {}), "cluster.server is not an http or https URL"),
+    "no-url": (config({"server": "https://[s3cret"}, {}), "is not an http or https URL"),
+    "socks": (
+        config({**TRUSTED, "proxy-url": "socks5://s3cret:1"}, {}),
+        "cluster.proxy-url is not an http or https URL",
+    ),
+    "no-proxy": (
+        config({**TRUSTED, "proxy-url": "http://[s3cret"}, {}),
+        "is not an http or https URL",
+    ),
+    "no-port": (config({"server": "https://example.org:s3cret"}, {}), "cluster.server is not an http or https URL"),
+    "no-host": (config({"server": "https:///s3cret"}, {}), "cluster.server is not an http or https URL"),
     "no-base64": (config(TRUSTED, {"client-key-data": "s3cret!"}), "user.client-key-data is not base64"),
     "no-certificate": (config({**TRUSTED, "certificate-authority-data": PEM}, {}), "certificates cannot be used: "),
     "no-key": (

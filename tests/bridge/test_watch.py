@@ -148,6 +148,7 @@ CASES: dict[str, Case] = {
     "pages-expire": Case(
         (Fault(gone=True), Fault("list", expire=True), Fault("list", expire=True)), 4, "again: it is read whole"
     ),
+    "pages-in-a-circle": Case((Fault(gone=True), Fault("list", circle=True)), 3, "a list that would not end"),
     "garbage": Case((Fault(line=b"{nonsense\n"),), 2, "a line that is no JSON hides an event"),
     "no-event": Case((Fault(line=b"[1]\n"),), 2, "JSON that is no event"),
     "no-object": Case((Fault(line=b'{"type":"ADDED","object":null}\n'),), 2, "an event without an object"),
@@ -301,7 +302,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_store_equals_server_after_any_history(steps: list[tuple[Any, ...]]) -> None:
     with FakeApi() as api, connect(api) as cluster, Following(cluster, PROMISES) as following:
