@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _runs_anywhere(item: pytest.Item) -> bool:
     """Whether it needs nothing but a platform: the others stop programs, or want clusters of their own."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    return "platform" in fixtures and not fixtures & {"testbed", "fleet"}
+    return "platform" in fixtures and not fixtures & {"testbed", "fleet", "pipelines"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -64,6 +64,17 @@ def fleet() -> Iterator[Testbed]:
     testbed = profiles.up("fleet", run, owner=os.getpid())
     try:
         teamspaces.install(testbed)
+        yield testbed
+    finally:
+        run.end()
+
+
+@pytest.fixture(scope="session")
+def pipelines() -> Iterator[Testbed]:
+    """Crossplane with a node: Jobs run, and the function is a pod."""
+    run = Run(f"pipelines-{os.getpid()}")
+    testbed = profiles.up("pipelines", run, owner=os.getpid())
+    try:
         yield testbed
     finally:
         run.end()

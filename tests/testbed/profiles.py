@@ -2,8 +2,10 @@
 
 - api: etcd and kube-apiserver
 - controllers: and kube-controller-manager
-- crossplane: and Crossplane, with this project's function installed
-- kratix: and Kratix, with a Git state store
+- node: and a node that runs containers
+- crossplane: and Crossplane, on controllers, with this project's function installed
+- pipelines: Crossplane with a node, where this project's function and image are
+- kratix: Crossplane and Kratix, with a Git state store
 - fleet: Crossplane with provider-kubernetes, and two other control planes; no Kratix
 """
 
@@ -49,7 +51,7 @@ PROFILES: dict[str, tuple[Tool, ...]] = {
     "controllers": _CONTROLLERS,
     "node": _NODE,
     "crossplane": _CROSSPLANE,
-    "pipelines": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET),
+    "pipelines": tuple(dict.fromkeys((*_NODE, *_CROSSPLANE))),
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
     "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
