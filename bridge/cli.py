@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,6 +59,9 @@ _WATCH = typer.Option("--watch", "-w", help="Run again when a file changes, unti
 _FUNCTION = typer.Option(
     "--function", metavar="NAME=ADDRESS", help="Another function of the pipeline that runs already, without TLS."
 )
+_PIPELINE = typer.Option(
+    "--pipeline", metavar="NAME=COMMAND", help="Run a pipeline of the Promise as a local command, not in containers."
+)
 _ADDRESS = typer.Option(
     "--address", metavar="ADDRESS", help="function-kratix runs there already (--insecure); start none."
 )
@@ -71,6 +74,7 @@ def simulate(
     output: Annotated[Output, _OUTPUT] = Output.text,
     watch: Annotated[bool, _WATCH] = False,  # noqa: FBT002 - typer makes it a flag
     function: Annotated[list[str] | None, _FUNCTION] = None,
+    pipeline: Annotated[list[str] | None, _PIPELINE] = None,
     address: Annotated[str, _ADDRESS] = "",
 ) -> int:
     """Show what would become of a request, without a cluster.
@@ -84,13 +88,18 @@ def simulate(
       kratix-crossplane simulate example/postgres --xr my-request.yaml --watch
       kratix-crossplane simulate . -o json | jq '.[].conditions'
       kratix-crossplane simulate . --function function-patch-and-transform=127.0.0.1:9444
+      kratix-crossplane simulate . --pipeline configure=./configure.sh
+
+    \b
+    A Promise's own pipelines run as containers, by docker or podman, or as local commands: with Kratix's variables, and
+    the folders at /kratix (Linux, root) or where KRATIX_INPUT_DIR, KRATIX_OUTPUT_DIR and KRATIX_METADATA_DIR say.
 
     \b
     In the folder, besides *.yaml and *.json:
       observed/           composed resources that the XR has already
       desired/STEP.yaml   what a step composes whose function is not running
     """
-    others = _addresses(function or [])
+    others, commands = _addresses(function or []), _commands(pipeline or [])
     with contextlib.ExitStack() as stack:
 
         def reached() -> Runner:
@@ -103,7 +112,7 @@ def simulate(
         functions = stack.enter_context(Functions(own, others))
 
         def once() -> int:
-            return _once(path, xr, output, functions)
+            return _once(path, xr, output, functions, commands)
 
         return _watched(path, xr, once) if watch else once()
 
@@ -118,12 +127,24 @@ def _addresses(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _once(path: Path, xr: Path | None, output: Output, functions: Functions) -> int:
-    from bridge import folder, simulation
+def _commands(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, command = text.partition("=")
+        if not (name and equals and command.strip()):
+            raise typer.BadParameter(f"must be NAME=COMMAND, not {text}", param_hint="--pipeline")
+        found[name] = command
+    return found
+
+
+def _once(path: Path, xr: Path | None, output: Output, functions: Functions, commands: Mapping[str, str]) -> int:
+    from bridge import containers, folder, simulation
     from function.simulate.errors import SimulationError
 
     try:
-        outcomes = list(simulation.run(folder.load(path, xr), functions))
+        read = folder.load(path, xr)
+        containers.check(commands, read)
+        outcomes = list(simulation.run(read, functions, containers.Local(commands)))
     except (FolderError, SimulationError) as error:
         _complain(str(error))
         return ERROR

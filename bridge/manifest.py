@@ -1,37 +1,21 @@
-"""Manifests in files, read as kubectl and Crossplane's CLI read them, with their place kept for errors.
-
-Those use Go's YAML (sigs.k8s.io/yaml): YAML 1.1 booleans (`on`, `yes`, `y`), also as keys, but no dates and no base-60
-numbers; PyYAML alone would differ in all of these, so a folder would simulate other values than a cluster gets.
-"""
+"""Manifests in files, read as kubectl and Crossplane's CLI read them, with their place kept for errors."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bridge.errors import FolderError
+from function.api import goyaml
 from function.api.errors import InvalidError, shorten
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NOT_MANIFESTS = ("kustomization",)
-_MAX_DEPTH = 64
-_MAX_NODES = 1_000_000
 _MAX_BYTES = 16 * 1024 * 1024
-_WHOLE = 2**53  # beyond it a double no longer holds every whole number
-_PLAIN = "!plain"
-_NULL = ("", "~", "null", "Null", "NULL")
-_TRUE = ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON")
-_FALSE = ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF")
-_INT = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +47,6 @@ class Manifest:
     def where(self) -> str:
         """File and document."""
         return f"{self.file}, document {self.document}"
-
-
-class _Loader(yaml.CSafeLoader):
-    """Composes nodes only; plain scalars get a tag of their own, so that they are resolved here and not by PyYAML."""
-
-    yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(r"", re.DOTALL))]}  # noqa: RUF012 - PyYAML's own attribute
 
 
 def files(folder: Path) -> list[Path]:
@@ -145,7 +123,7 @@ def _json(text: str, shown: str) -> list[Any]:
     except ValueError as error:
         raise FolderError(f"{shown}: is not JSON: {error}") from None
     except RecursionError:
-        raise FolderError(f"{shown}: is nested deeper than {_MAX_DEPTH} levels") from None
+        raise FolderError(f"{shown}: is nested deeper than {goyaml.MAX_DEPTH} levels") from None
 
 
 def _no_constant(name: str) -> None:
@@ -154,105 +132,8 @@ def _no_constant(name: str) -> None:
 
 def _yaml(text: str, shown: str) -> list[Any]:
     try:
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
-        return [_Reader(shown, i).value(node, 0) for i, node in enumerate(nodes, start=1)]
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise FolderError(f"{shown}{line}: is not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise FolderError(f"{shown}: is not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise FolderError(f"{shown}: is nested deeper than {_MAX_DEPTH} levels") from None
-
-
-class _Reader:
-    """Turns one document's nodes into plain values; counts them, since aliases can multiply a small file."""
-
-    def __init__(self, shown: str, document: int) -> None:
-        self._where = f"{shown}, document {document}"
-        self._nodes = 0
-
-    def value(self, node: yaml.Node, depth: int) -> Any:
-        self._nodes += 1
-        if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
-            raise self._error(node, "is nested too deeply, or grows too large by its aliases")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, depth + 1) for item in node.value]
-        return self._scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == _PLAIN and key_node.value == "<<":
-                merged = self._merged(value_node, depth) | merged
-                continue
-            key = self._key(key_node)
-            if key in own:
-                raise self._error(key_node, f"has the key {shorten(key)} twice")
-            own[key] = self.value(value_node, depth + 1)
-        return merged | own
-
-    def _merged(self, node: yaml.Node, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            if not isinstance(source, yaml.MappingNode):
-                raise self._error(node, "merges (<<) something that is no mapping")
-            found = self.value(source, depth + 1) | found
-        return found
-
-    def _key(self, node: yaml.Node) -> str:
-        key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
-        if key is None:
-            raise self._error(node, "has a key that is no string")
-        return key if isinstance(key, str) else json.dumps(key)
-
-    def _scalar(self, node: yaml.Node) -> Any:
-        text: str = node.value
-        name = node.tag.removeprefix("tag:yaml.org,2002:")
-        if name == _PLAIN:
-            return _plain(text) if (number := _number(text)) is None else self._finite(node, number)
-        if name in ("str", "timestamp", "!"):
-            return text
-        if name in ("int", "float") and (number := _number(text)) is not None:
-            return self._finite(node, number)
-        if name in ("bool", "null"):
-            return _plain(text)
-        raise self._error(node, f"has the tag {shorten(node.tag)} on a value that it does not fit")
-
-    def _finite(self, node: yaml.Node, number: float) -> int | float:
-        if not math.isfinite(number):
-            raise self._error(node, "holds a number that JSON does not have (infinity or not-a-number)")
-        return number
-
-    def _error(self, node: yaml.Node, cause: str) -> FolderError:
-        return FolderError(f"{self._where}, line {node.start_mark.line + 1}: {cause}")
-
-
-def _plain(text: str) -> str | bool | None:
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    return False if text in _FALSE else text
-
-
-def _number(text: str) -> int | float | None:
-    digits = text.replace("_", "")
-    if _INT.fullmatch(text):
-        sign = -1 if digits.startswith("-") else 1
-        digits = digits.lstrip("+-")
-        if len(digits) > 1 and digits.startswith("0") and digits[1].isdigit():
-            digits = f"0o{digits[1:]}"  # 0644 is octal
-        try:
-            return sign * int(digits, 0)
-        except ValueError:
-            return None
-    if _FLOAT.fullmatch(text):
-        number = float(digits)
-        return int(number) if number.is_integer() and abs(number) < _WHOLE else number
-    if re.fullmatch(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", text):
-        return math.inf
-    return None
+        return goyaml.documents(text)
+    except goyaml.YamlError as error:
+        document = f", document {error.document}" if error.document else ""
+        line = f", line {error.line}" if error.line else ""
+        raise FolderError(f"{shown}{document}{line}: {error.cause}") from None

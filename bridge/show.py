@@ -14,13 +14,14 @@ from rich.tree import Tree
 
 from bridge.screen import clean, write
 from bridge.simulation import Gate, Outcome
-from function.api import files
-from function.model import Condition, JsonObject, lookup
+from function.api import files, names
+from function.model import Condition, JsonObject, lookup, objects
 
 _CHAIN = 48
 _FIRST = {"Ready": 0, "Synced": 1}
 _STATUS_STYLE = {"True": "green", "False": "red", "Unknown": "yellow"}
 _STATE_STYLE = {"Misplaced": "yellow", "Moved": "yellow"}
+_PHASE_STYLE = {"Succeeded": "green", "Failed": "red", "Suspended": "yellow"}
 _FAILED_STYLE = {"Deny": "red", "Warn": "yellow", "Audit": "yellow"}
 
 
@@ -38,6 +39,7 @@ def outcomes(found: Sequence[Outcome], screen: Console) -> None:
 def _outcome(outcome: Outcome, width: int) -> RenderableType:
     sections: list[tuple[str, RenderableType | None]] = [
         ("Gates", _gates(outcome.gates)),
+        ("Pipelines", _pipelines(outcome.result.status)),
         ("Placements", _placements(outcome)),
         ("Files", _files(outcome.result.files)),
         ("Objects", _objects(outcome.result.remote)),
@@ -98,13 +100,25 @@ def _subject(gate: Gate) -> str:
     return f"{count or 'no'} document{'' if count == 1 else 's'}" if gate.reached else "documents"
 
 
+def _pipelines(status: JsonObject) -> RenderableType | None:
+    found = objects(lookup(status, "kratix", "workflows", "configure", "pipelines"))
+    if not found:
+        return None
+    grid = _grid("", "", "")
+    for pipeline in found:
+        phase = str(pipeline.get("phase"))
+        said = clean(str(pipeline.get("message") or ""))
+        grid.add_row(clean(str(pipeline.get("name"))), Text(phase, _PHASE_STYLE.get(phase, "dim")), said)
+    return grid
+
+
 def _placements(outcome: Outcome) -> RenderableType | None:
     if not outcome.result.placements and not outcome.unplaced:
         return None
     grid = _grid("", "bold", "", "")
     for p in outcome.result.placements:
         state = Text(p.state, _STATE_STYLE.get(p.state, "green"))
-        grid.add_row(_directory(p.directory), clean(p.destination), state, clean(p.reason))
+        grid.add_row(_directory(p.where), clean(p.destination), state, clean(p.reason))
     for directory, reason in outcome.unplaced:
         grid.add_row(_directory(directory), "", Text("nowhere", "red"), clean(reason))
     return grid
@@ -175,7 +189,8 @@ def _composed(outcome: Outcome) -> RenderableType | None:
     grid = _grid("", "dim")
     for key, body in result.composed.items():
         grid.add_row(clean(key), _object(body))
-    for key in result.deleted:
+    # What goes with each Job that has ended is not news.
+    for key in (key for key in result.deleted if names.RUN_KEY not in key):
         grid.add_row(Text(clean(key), "red"), Text("deleted", "red"))
     return grid
 

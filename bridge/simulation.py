@@ -17,6 +17,7 @@ from function.simulate import engine, process, steps
 from function.simulate.cluster import Cluster
 from function.simulate.engine import Result
 from function.simulate.errors import SimulationError
+from function.simulate.kubelet import Containers
 from function.simulate.steps import Runner
 
 
@@ -122,8 +123,11 @@ class Functions:
         return self._runners[address]
 
 
-def run(folder: Folder, functions: Functions) -> Iterator[Outcome]:
+def run(folder: Folder, functions: Functions, containers: Containers) -> Iterator[Outcome]:
     """Simulate each XR of a folder, each in a world of its own.
+
+    Args:
+        containers: Runs the Promises' own pipelines.
 
     Raises:
         SimulationError: A function is not there, or cannot be called.
@@ -135,7 +139,9 @@ def run(folder: Folder, functions: Functions) -> Iterator[Outcome]:
             steps.Step(step.name, functions.runner(step, folder), step.input, step.requirements, step.credentials)
             for step in case.steps
         ]
-        yield Outcome(case, engine.simulate(engine.start(case.xr, cluster, case.observed), pipeline))
+        yield Outcome(
+            case, engine.simulate(engine.start(case.xr, cluster, case.observed), pipeline, containers=containers)
+        )
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
@@ -153,7 +159,13 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "status": result.status,
         "checks": [check for gate in outcome.gates for check in _checks(gate)],
         "placements": [
-            {"directory": p.directory, "destination": p.destination, "state": p.state, "reason": p.reason}
+            {
+                **({"pipeline": p.pipeline} if p.pipeline else {}),
+                "directory": p.directory,
+                "destination": p.destination,
+                "state": p.state,
+                "reason": p.reason,
+            }
             for p in result.placements
         ],
         "unplaced": [{"directory": directory, "reason": reason} for directory, reason in outcome.unplaced],

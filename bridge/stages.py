@@ -121,7 +121,8 @@ def promise(
         for warning in found.warnings:
             sys.stderr.write(f"warning: {warning}\n")
         for document in found.documents:
-            folders.write_document(document.filepath, document.manifest)
+            if document.manifest is not None:  # only a pipeline's files have none, and none runs here
+                folders.write_document(document.filepath, document.manifest)
         folders.write_selectors(found.selectors)
         folders.write_status(found.status)
     elif when_denied is WhenDenied.fail or not found.retry_after:

@@ -32,7 +32,7 @@ def judge_request(checks: Sequence[Check], scope: cel.Scope) -> tuple[Verdict, .
 def judge_documents(checks: Sequence[Check], documents: Sequence[Document], scope: cel.Scope) -> tuple[Verdict, ...]:
     """A verdict for each document and each check on documents: by document, then by check, in their order.
 
-    Expressions see the document's manifest as `document`.
+    Expressions see the document's manifest as `document`; a pipeline's file that is no manifest is not judged.
 
     Raises:
         InvalidError: As in `judge_request`.
@@ -78,7 +78,7 @@ def condition(verdicts: Sequence[Verdict]) -> Condition:
 
 
 def _judge_document(checks: Sequence[tuple[int, Check]], document: Document, scope: cel.Scope) -> Iterator[Verdict]:
-    if checks:
+    if checks and document.manifest is not None:
         inner = scope.extend(document=document.manifest)
         for i, check in checks:
             yield _judge(check, i, inner, document.name)

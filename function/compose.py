@@ -5,13 +5,14 @@ All that Kratix or Crossplane would choke on is refused here, before anything is
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from function.api import files, names, object, work
 from function.api.destination import Destination
 from function.api.errors import InvalidError
-from function.model import Document, Group, JsonObject, Observed, Schedule, Seen, lookup, texts
+from function.model import Document, File, Group, JsonObject, Observed, Schedule, Seen, lookup, texts
 
 MAX_WORK = 1024 * 1024  # etcd takes no object over 1.5 MiB
 
@@ -40,8 +41,14 @@ def resources(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> 
 
 
 def _work(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Keyed]:
-    if not schedule.groups:
-        return
+    # As in Kratix: a Work for each pipeline. The key of the one of native and adopted documents is older than these.
+    for pipeline in dict.fromkeys(group.pipeline for group in schedule.groups):
+        key = f"{seen.input.promise_name}/work"
+        own = [group for group in schedule.groups if group.pipeline == pipeline]
+        yield f"{key}/{pipeline}" if pipeline else key, _one_work(seen, pipeline, own)
+
+
+def _one_work(seen: Seen, pipeline: str, own: Sequence[Group]) -> JsonObject:
     groups = [
         {
             "destinationSelectors": [
@@ -51,26 +58,30 @@ def _work(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Ke
             "id": group.id,
             "workloads": _workloads(group),
         }
-        for group in schedule.groups
+        for group in own
     ]
-    _check_ids(schedule.groups)
+    _check_ids(own)
     _check_size(workload for group in groups for workload in group["workloads"])
-    given, xr = seen.input, seen.request
-    metadata = _work_metadata(seen, work.name(xr.kind, xr.name, given.promise_name, xr.identity))
-    manifest = work.work(metadata, given.promise_name, _resource_name(seen), groups)
-    yield f"{given.promise_name}/work", manifest
+    metadata = _work_metadata(seen, pipeline, _work_name(seen, pipeline))
+    return work.work(metadata, seen.input.promise_name, _resource_name(seen), groups)
+
+
+def _work_name(seen: Seen, pipeline: str) -> str:
+    xr = seen.request
+    return work.name(xr.kind, xr.name, seen.input.promise_name, xr.identity, pipeline)
 
 
 def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Keyed]:
-    given, xr = seen.input, seen.request
-    work_name = work.name(xr.kind, xr.name, given.promise_name, xr.identity)
-    _check_ids(schedule.groups)
+    given = seen.input
+    for pipeline in dict.fromkeys(group.pipeline for group in schedule.groups):
+        _check_ids([group for group in schedule.groups if group.pipeline == pipeline])
     for group in schedule.groups:
-        targets = [placement.destination for placement in schedule.placements if placement.group_id == group.id]
+        work_name = _work_name(seen, group.pipeline)
+        targets = _targets(group, schedule)
         workloads = _workloads(group) if targets else []
         _check_size(workloads)
         for target in targets:
-            metadata = _work_metadata(seen, work.placement_name(work_name, target, group.id))
+            metadata = _work_metadata(seen, group.pipeline, work.placement_name(work_name, target, group.id))
             # The labels Kratix's scheduler would set: its writers find a Destination's placements by them.
             metadata["labels"] |= {
                 names.KRATIX_WORK_LABEL: work_name,
@@ -80,13 +91,19 @@ def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterat
                 names.DIRECTORY_ID_LABEL: group.id,
             }
             manifest = work.placement(metadata, given.promise_name, _resource_name(seen), group.id, target, workloads)
-            yield f"{given.promise_name}/{group.id[: work.SHORT_ID]}/{target}", manifest
+            inner = f"{group.pipeline}/" if group.pipeline else ""
+            yield f"{given.promise_name}/{inner}{group.id[: work.SHORT_ID]}/{target}", manifest
 
 
-def _work_metadata(seen: Seen, name: str) -> dict[str, Any]:
+def _targets(group: Group, schedule: Schedule) -> list[str]:
+    mine = (p for p in schedule.placements if (p.pipeline, p.group_id) == (group.pipeline, group.id))
+    return [placement.destination for placement in mine]
+
+
+def _work_metadata(seen: Seen, pipeline: str, name: str) -> dict[str, Any]:
     given, xr = seen.input, seen.request
-    label = work.pipeline_label(xr.kind, (*xr.identity, given.deliver.as_))
-    labels = _own_labels(seen) | {names.KRATIX_PIPELINE_LABEL: label}
+    label = work.pipeline_label(pipeline or xr.kind, (*xr.identity, given.deliver.as_, *filter(None, [pipeline])))
+    labels = _own_labels(seen, pipeline) | {names.KRATIX_PIPELINE_LABEL: label}
     return {"name": name, "namespace": xr.namespace or given.deliver.namespace, "labels": labels}
 
 
@@ -96,7 +113,23 @@ def _resource_name(seen: Seen) -> str:
 
 
 def _workloads(group: Group) -> list[dict[str, str]]:
-    return [files.workload(document.filepath, document.manifest) for document in group.documents]
+    """The group's files, by path; a pipeline's file goes out as it was written where nothing in it was decorated."""
+    made = []
+    for path, shared in itertools.groupby(group.documents, key=lambda document: document.filepath):
+        documents = list(shared)
+        file, manifest = documents[0].file, documents[0].manifest
+        if file is not None:
+            made.append(files.workload_of(path, _content(file, documents)))
+        elif manifest is not None:
+            made.append(files.workload(path, manifest))
+    return made
+
+
+def _content(file: File, documents: Sequence[Document]) -> bytes:
+    changed = {d.part: d.manifest for d in documents if d.manifest is not None and d.manifest != file.parts[d.part]}
+    if not changed:
+        return file.content
+    return files.stream([changed.get(i, part) for i, part in enumerate(file.parts)])
 
 
 def _check_ids(groups: Sequence[Group]) -> None:
@@ -130,16 +163,16 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
         )
     inventory = {destination.name: destination for destination in seen.destinations}
     for group in schedule.groups:
-        for placement in schedule.placements:
-            if placement.group_id != group.id:
-                continue
-            target = placement.destination
+        for target in _targets(group, schedule):
             config = _provider_config(inventory.get(target), target, seen, api_version)
             for document in group.documents:
-                key = f"{given.promise_name}/{target}/{document.name}"
+                if document.manifest is None:
+                    continue
+                key = f"{given.promise_name}/{target}/{document.identity}"
                 metadata: dict[str, Any] = {
-                    "name": names.bounded(f"{xr.name}-{document.name}-{target}", key, *xr.identity),
-                    "labels": _own_labels(seen) | {names.DESTINATION_LABEL: target, names.DIRECTORY_ID_LABEL: group.id},
+                    "name": names.bounded(f"{xr.name}-{document.identity}-{target}", key, *xr.identity),
+                    "labels": _own_labels(seen, group.pipeline)
+                    | {names.DESTINATION_LABEL: target, names.DIRECTORY_ID_LABEL: group.id},
                     "annotations": {
                         names.DOCUMENT_ANNOTATION: document.name,
                         names.PROVIDER_CONFIG_ANNOTATION: config["name"],
@@ -170,22 +203,27 @@ def _provider_config(destination: Destination | None, target: str, seen: Seen, a
 
 def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterator[_Keyed]:
     for document in documents:
+        if document.manifest is None:
+            continue
         adopted = document.name in seen.adopted
         metadata = document.manifest["metadata"]
         namespace = metadata.get("namespace")
         if seen.request.namespace and namespace not in (None, seen.request.namespace):
             raise InvalidError(
-                f"{document.path}.manifest.metadata.namespace",
+                f"{document.path}, metadata.namespace"
+                if document.file
+                else f"{document.path}.manifest.metadata.namespace",
                 f"is {namespace}, but a namespaced XR composes only in its own namespace, {seen.request.namespace}",
             )
-        labels = {**(metadata.get("labels") or {}), **_own_labels(seen)}
+        labels = {**(metadata.get("labels") or {}), **_own_labels(seen, document.pipeline)}
         manifest = {**document.manifest, "metadata": {**metadata, "labels": labels}}
-        key = document.name if adopted else f"{seen.input.promise_name}/{document.name}"
+        key = document.name if adopted else f"{seen.input.promise_name}/{document.identity}"
         yield key, manifest
 
 
-def _own_labels(seen: Seen) -> dict[str, str]:
-    return {names.PROMISE_LABEL: seen.input.promise_name, names.DELIVER_LABEL: seen.input.deliver.as_}
+def _own_labels(seen: Seen, pipeline: str) -> dict[str, str]:
+    labels = {names.PROMISE_LABEL: seen.input.promise_name, names.DELIVER_LABEL: seen.input.deliver.as_}
+    return labels | ({names.PIPELINE_LABEL: pipeline} if pipeline else {})
 
 
 def _texts(observed: Observed, field: str) -> Mapping[str, str]:

@@ -25,6 +25,8 @@ def apply(decorations: Sequence[Decoration], documents: Sequence[Document], scop
 
 def _decorated(document: Document, decorations: Sequence[Decoration], scope: cel.Scope) -> Document:
     body = document.manifest
+    if body is None:
+        return document  # a file that is no manifest goes out as it is
     for i, decoration in enumerate(decorations):
         if _matches(decoration.match, document, body):
             body = _applied(decoration, body, scope.extend(document=body), f"decorate[{i}]")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from function import compose, readiness
+from function import compose, jobs, readiness
 from function.api import names
 from function.api.errors import InvalidError
 from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, lookup, texts
@@ -68,12 +69,50 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
         if _labels(observed).get(names.DELIVER_LABEL) == "Composed" and not waiting:
             return None
         manifest = _rebuilt(observed.manifest)
+        if names.RUN_LABEL in _labels(observed):
+            manifest = dict(jobs.held(observed.manifest))
         if key in seen.strangers:
             # An input that names another Promise by mistake must not delete what the right one delivered.
             held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
             manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
         kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
     return _delivery(seen, kept)
+
+
+def can_hold(seen: Seen) -> bool:
+    """Whether what was delivered can be kept as it was without making it anew."""
+    return not any(_labels(observed).get(names.DELIVER_LABEL) == "Composed" for observed in seen.observed.values())
+
+
+def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again: bool) -> Delivery | None:
+    """What was delivered, as it was, while the workflow is on its way to something newer.
+
+    Args:
+        documents: Those of the output in force. What is composed as itself is made of them, since it cannot be rebuilt
+            from what is observed.
+        again: Whether they are all that was delivered, so that what somebody deleted is made again.
+
+    Returns:
+        None where something that is composed as itself cannot be made of them: nothing may change then.
+
+    Raises:
+        InvalidError: As `send` does.
+    """
+    fresh = dict(compose.resources(seen, documents, schedule))
+    kept = hold(replace(seen, observed={k: o for k, o in seen.observed.items() if not _is_composed(o)}), waiting=False)
+    itself = {key for key, observed in seen.observed.items() if _is_composed(observed)}
+    if kept is None or not itself <= fresh.keys():
+        return None
+    missing = itself | (fresh.keys() - seen.observed.keys() if again else set())
+    made = [
+        Composed(key, fresh[key], ready=not _problem(seen, fresh[key], seen.observed.get(key)))
+        for key in sorted(missing)
+    ]
+    return _delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+
+
+def _is_composed(observed: Observed) -> bool:
+    return _labels(observed).get(names.DELIVER_LABEL) == "Composed"
 
 
 def _rebuilt(manifest: JsonObject) -> dict[str, Any]:
@@ -106,7 +145,8 @@ def _problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str
     mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
     spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
     if mode == "Work":
-        return readiness.of_work(body, spec, seen.work_placements)
+        pipeline = texts(lookup(manifest, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
+        return readiness.of_work(body, spec, [p for p in seen.work_placements if p.pipeline == pipeline])
     if mode == "WorkPlacement":
         return readiness.of_placement(body, spec)
     if mode == "Object":

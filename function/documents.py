@@ -1,4 +1,4 @@
-"""Documents: what the Promise delivers, native and adopted.
+"""Documents: what the Promise delivers, native, adopted, and written by its own pipelines.
 
 *Native* documents come from the input, with `${CEL}` in their strings. *Adopted* ones are the desired composed
 resources of earlier pipeline steps: any composition function can so be a stage of a Promise's workflow.
@@ -7,21 +7,24 @@ resources of earlier pipeline steps: any composition function can so be a stage 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from function import cel
+from function import cel, produced
 from function.api import manifest, names
 from function.api.errors import InvalidError, shorten
 from function.api.input import Adopt, DocumentTemplate
-from function.model import Document, JsonObject, Request, Seen
+from function.model import Document, JsonObject, Produced, Request, Seen
 
 MAX_DOCUMENTS = 1024
 _PLAIN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?")
 
 
-def produce(seen: Seen, scope: cel.Scope) -> tuple[Document, ...]:
-    """Every document of a request, by file path.
+def produce(seen: Seen, scope: cel.Scope, outputs: Sequence[Produced]) -> tuple[Document, ...]:
+    """Every document of a request, by pipeline and file path.
+
+    Args:
+        outputs: What the Promise's own pipelines put out.
 
     Raises:
         InvalidError: A document that cannot be made, or two in one file, with the path of the field.
@@ -33,6 +36,7 @@ def produce(seen: Seen, scope: cel.Scope) -> tuple[Document, ...]:
     ]
     if seen.input.adopt is not None:
         made += [_adopted(key, body, seen.input.adopt, seen) for key, body in sorted(seen.adopted.items())]
+    made += produced.documents(outputs, seen.input)
     if len(made) > MAX_DOCUMENTS:
         raise InvalidError("documents", f"are {len(made)}; at most {MAX_DOCUMENTS} can be delivered for one request")
     return _unique(made)
@@ -94,8 +98,10 @@ def _unique(made: list[Document]) -> tuple[Document, ...]:
     by_name: dict[str, Document] = {}
     for document in made:
         # Some state stores and checkouts fold case, so two files that differ by case alone would be one there.
-        for taken, what, key in ((by_file, "file", document.filepath.lower()), (by_name, "name", document.name)):
+        # What a pipeline writes goes out as it is, as in Kratix, and into a folder of its own.
+        own_file = [(by_file, "file", document.filepath.lower())] if document.file is None else []
+        for taken, what, key in (*own_file, (by_name, "name", document.name)):
             if key in taken:
                 raise InvalidError(document.path, f"has the {what} {shorten(key)}, as {taken[key].path} does")
             taken[key] = document
-    return tuple(sorted(made, key=lambda document: document.filepath))
+    return tuple(sorted(made, key=lambda document: (document.pipeline, document.filepath, document.part)))

@@ -6,8 +6,10 @@ Pure: request in, response out. No cluster, no clock, no chance; the same reques
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
@@ -16,7 +18,7 @@ from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from function import cel, checks, decorate, deliver, documents, read, report, schedule, workflow
 from function.api import names
 from function.api.errors import InvalidError
-from function.model import Hold, Outcome, Schedule, Seen, Verdict, objects
+from function.model import Hold, Host, Outcome, Produced, Schedule, Seen, Verdict, objects
 
 _log = logging.getLogger("function-kratix")
 
@@ -33,11 +35,20 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         return run(req)
 
 
-def run(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
-    """Answer one request; whatever is wrong with it, with a response that loses nothing."""
+def host() -> Host:
+    """What the process knows that no request says: the time, and its own image by its environment."""
+    return Host(datetime.now(UTC), os.environ.get("FUNCTION_KRATIX_IMAGE", ""))  # noqa: TID251 - here it is read
+
+
+def run(req: fnv1.RunFunctionRequest, where: Host | None = None) -> fnv1.RunFunctionResponse:
+    """Answer one request; whatever is wrong with it, with a response that loses nothing.
+
+    Args:
+        where: The clock and the image; those of this process where it is not given.
+    """
     try:
         try:
-            seen = read.request(req, read.plan(req))
+            seen = read.request(req, read.plan(req), where or host())
         except InvalidError as error:
             return report.invalid(req, str(error))
         return report.response(req, seen, decide(seen))
@@ -74,8 +85,9 @@ def _variables(seen: Seen) -> dict[str, object]:
 def _held(seen: Seen, outcome: Outcome) -> Outcome:
     assert outcome.hold is not None  # noqa: S101 - only called with one
     kept = deliver.hold(seen, waiting=outcome.hold.waiting)
+    jobs = workflow.hold(seen) if outcome.progress is None else outcome.jobs
     if kept is not None:
-        return replace(outcome, delivery=kept)
+        return replace(outcome, delivery=kept, jobs=jobs)
     return replace(outcome, delivery=None, fatal=f"{outcome.hold.condition} is False: {outcome.hold.message}")
 
 
@@ -84,15 +96,20 @@ def _judge_request(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 
 def _advance_workflow(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
-    assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
-    progress = workflow.advance(seen.input.workflow, seen.promise)
-    hold = None if progress.done else Hold(names.WORKFLOW_COMPLETED, progress.reason, progress.message)
-    return replace(outcome, progress=progress, hold=hold)
+    progress = workflow.advance(seen)
+    # The output that is in force goes through all stages: what was delivered of it can be made again.
+    stops = not progress.done and progress.outputs is None and deliver.can_hold(seen)
+    hold = Hold(names.WORKFLOW_COMPLETED, progress.reason, progress.message) if stops else None
+    return replace(outcome, progress=progress, jobs=progress.composed, hold=hold)
 
 
 def _produce_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
-    made = documents.produce(seen, scope)
+    made = documents.produce(seen, scope, _outputs(outcome))
     return replace(outcome, documents=decorate.apply(seen.input.decorate, made, scope))
+
+
+def _outputs(outcome: Outcome) -> tuple[Produced, ...]:
+    return (outcome.progress.outputs if outcome.progress else None) or ()
 
 
 def _judge_documents(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
@@ -112,7 +129,7 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
     if given.deliver.as_ == "Composed":
         return replace(outcome, schedule=Schedule((), ()))
     selectors = schedule.selectors(given.schedule, scope)
-    groups = schedule.group(outcome.documents, selectors, promise.destination_selectors)
+    groups = schedule.groups(outcome.documents, selectors, promise.destination_selectors, _outputs(outcome))
     if given.deliver.as_ == "Work":
         return replace(outcome, schedule=schedule.kratix_placed(groups, seen.work_placements))
     identity = (given.promise_name, *seen.request.identity)
@@ -122,7 +139,12 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
     assert outcome.schedule is not None  # noqa: S101 - the stage before made it
-    return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
+    progress = outcome.progress
+    if progress is None or progress.done:
+        return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
+    kept = deliver.keep(seen, outcome.documents, outcome.schedule, again=progress.outputs is not None)
+    fatal = "" if kept else f"{names.WORKFLOW_COMPLETED} is False: {progress.message}"
+    return replace(outcome, delivery=kept, fatal=fatal)
 
 
 _Stage = Callable[[Seen, cel.Scope, Outcome], Outcome]

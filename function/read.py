@@ -22,7 +22,19 @@ from function import require, validate
 from function.api import destination, names, promise
 from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput, parse
-from function.model import Condition, Hold, JsonObject, Observed, Plan, Request, Seen, WorkPlacement, lookup, objects
+from function.model import (
+    Condition,
+    Hold,
+    Host,
+    JsonObject,
+    Observed,
+    Plan,
+    Request,
+    Seen,
+    WorkPlacement,
+    lookup,
+    objects,
+)
 from function.structs import at, plain, strings
 
 _CACHED_PLANS = 64
@@ -51,7 +63,7 @@ def plan(req: fnv1.RunFunctionRequest) -> Plan:
     return known
 
 
-def request(req: fnv1.RunFunctionRequest, planned: Plan) -> Seen:
+def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
     """Read all that the stages need.
 
     Raises:
@@ -61,20 +73,27 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan) -> Seen:
     xr = composite(req)
     _check_keys(req, given)
     composed = list(_observed(req))
+    own = {o.key: o for owner, o in composed if owner == given.promise_name}
+    jobs = {key: o for key, o in own.items() if lookup(o.manifest, "metadata", "labels", names.RUN_LABEL)}
+    delivered = {key: o for key, o in own.items() if key not in jobs}
     seen = Seen(
         input=given,
         request=xr,
         promise=planned.promise,
         context={},
         destinations=(),
-        observed={o.key: o for owner, o in composed if owner == given.promise_name},
+        observed=delivered,
+        jobs=jobs,
         strangers={
             o.key: o for owner, o in composed if owner != given.promise_name and o.key not in req.desired.resources
         },
         existing=frozenset(req.observed.resources),
         adopted=_adopted(req, given),
         work_placements=(),
-        requirements=require.resources(planned, xr),
+        outputs=(),
+        pods=(),
+        host=host,
+        requirements=require.resources(planned, xr, delivered.values(), jobs.values()),
         earlier=_conditions(lookup(xr.body, "status", "conditions")),
         status=_status(xr),
     )
@@ -97,8 +116,15 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
         context=context,
         destinations=tuple(sorted(_destinations(req, seen.input), key=lambda d: d.name)),
         work_placements=tuple(sorted(_work_placements(req), key=lambda w: w.name)),
+        outputs=tuple(_objects(req, require.OUTPUTS)),
+        pods=tuple(_objects(req, require.PODS)),
         hold=hold,
     )
+
+
+def _objects(req: fnv1.RunFunctionRequest, key: str) -> list[JsonObject]:
+    items = req.required_resources[key].items if key in req.required_resources else ()
+    return sorted((plain(item.resource, key) for item in items), key=lambda v: str(lookup(v, "metadata", "name")))
 
 
 def composite(req: fnv1.RunFunctionRequest) -> Request:
@@ -202,20 +228,25 @@ def _destinations(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Iterator
 
 
 def _work_placements(req: fnv1.RunFunctionRequest) -> Iterator[WorkPlacement]:
-    if require.PLACEMENTS not in req.required_resources:
-        return
-    for item in req.required_resources[require.PLACEMENTS].items:
-        body = plain(item.resource, require.PLACEMENTS)
-        generation = lookup(body, "spec", "generation")
-        yield WorkPlacement(
-            name=str(lookup(body, "metadata", "name")),
-            group_id=str(lookup(body, "metadata", "labels", names.KRATIX_GROUP_ID_LABEL)),
-            destination=str(lookup(body, "spec", "targetDestinationName")),
-            generation=generation if isinstance(generation, int) else None,
-            misplaced=lookup(body, "metadata", "labels", names.KRATIX_MISPLACED_LABEL) == "true",
-            conditions=_conditions(lookup(body, "status", "conditions")),
-            version_id=str(lookup(body, "status", "versionID") or ""),
-        )
+    for key in req.required_resources:
+        head, _, pipeline = key.partition(f"{require.PLACEMENTS}/")
+        if key == require.PLACEMENTS or (pipeline and not head):
+            for item in req.required_resources[key].items:
+                yield _work_placement(plain(item.resource, key), pipeline)
+
+
+def _work_placement(body: JsonObject, pipeline: str) -> WorkPlacement:
+    generation = lookup(body, "spec", "generation")
+    return WorkPlacement(
+        name=str(lookup(body, "metadata", "name")),
+        group_id=str(lookup(body, "metadata", "labels", names.KRATIX_GROUP_ID_LABEL)),
+        destination=str(lookup(body, "spec", "targetDestinationName")),
+        generation=generation if isinstance(generation, int) else None,
+        misplaced=lookup(body, "metadata", "labels", names.KRATIX_MISPLACED_LABEL) == "true",
+        conditions=_conditions(lookup(body, "status", "conditions")),
+        version_id=str(lookup(body, "status", "versionID") or ""),
+        pipeline=pipeline,
+    )
 
 
 def _conditions(value: object) -> Mapping[str, Condition]:

@@ -20,6 +20,9 @@ _CONDITION = {
 def of_work(observed: JsonObject | None, spec: JsonObject, placements: Sequence[WorkPlacement]) -> str:
     """Why a Work's files are not all written; empty where they are.
 
+    Args:
+        placements: That Work's own.
+
     A Work's own Ready means scheduled, not written. So: it must be observed as composed, each workload group must have
     a WorkPlacement, and each of them must carry this generation and be written.
     """

@@ -14,21 +14,34 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import structs
+from function import status, structs
 from function.api import names, work
 from function.api.errors import shorten
 from function.api.input import seconds
-from function.model import Condition, Delivery, Hold, Outcome, Placement, Requirement, Schedule, Seen, lookup, objects
+from function.model import (
+    Condition,
+    Delivery,
+    Outcome,
+    Placement,
+    Requirement,
+    Schedule,
+    Seen,
+    lookup,
+    objects,
+)
 
 BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
 _POLL_HELD = 60
 _POLL_DELIVERING = 15
+_POLL_RUNNING = 15
 _POLL_UNWATCHED = 30
 _LISTED = 100
 # What an observed object says can be in a message, and is as long as somebody made it.
 _SENTENCE = 1024
 _FATAL = 512
 _QUIET = ("NoChecks", "Passed", "Audited", "NoPipelines", "NotUsed", "NotNeeded", "NothingToDeliver", "NotReached")
+# Of these each new message is an event: what a gate says, and which pipeline runs.
+_EACH = (names.CHECKS_PASSED, names.WORKFLOW_COMPLETED)
 _STATUS = {
     "True": fnv1.STATUS_CONDITION_TRUE,
     "False": fnv1.STATUS_CONDITION_FALSE,
@@ -48,7 +61,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
         # Never READY_TRUE: that would hide composed resources of other steps which are not ready.
         rsp.desired.composite.ready = fnv1.READY_FALSE
     if not (outcome.hold and outcome.hold.waiting):
-        _write_status(rsp, _status(seen, outcome))
+        _write_status(rsp, status.kratix(seen, outcome), status.reported(seen, outcome))
         _events(rsp, seen, conditions)
     for condition in conditions:
         _add_condition(rsp, condition)
@@ -124,7 +137,7 @@ def _conditions(seen: Seen, outcome: Outcome) -> Iterator[Condition]:
             yield Condition(type_, "False", hold.reason, hold.message)
         elif own is not None:
             yield own
-        elif type_ in seen.earlier and (seen.observed or hold is None or hold.waiting):
+        elif type_ in seen.earlier and (seen.observed or seen.jobs or hold is None or hold.waiting):
             yield seen.earlier[type_]
         else:
             waits = hold.condition if hold and hold.condition else "the objects that it reads"
@@ -139,22 +152,22 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
     if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
         progress = outcome.progress
         return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
-    if type_ == names.SCHEDULED and outcome.schedule is not None:
+    if type_ == names.SCHEDULED and outcome.schedule is not None and not status.under_way(outcome):
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
-        return _delivered(outcome.delivery, outcome.hold)
+        return _delivered(outcome.delivery, status.holder(outcome))
     return None
 
 
-def _delivered(delivery: Delivery, hold: Hold | None) -> Condition | None:
-    if hold is None:
+def _delivered(delivery: Delivery, holder: str) -> Condition | None:
+    if not holder:
         status: Any = "True" if delivery.delivered else "False"
         return Condition(names.DELIVERED, status, delivery.reason, delivery.message)
     if not delivery.composed:
         return None
     if delivery.delivered:
         return Condition(
-            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {hold.condition} is True"
+            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {holder} is True"
         )
     return Condition(names.DELIVERED, "False", "Held", f"kept as it was, not all delivered: {delivery.message}")
 
@@ -170,7 +183,7 @@ def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
             names.SCHEDULED,
             "False",
             reason,
-            _listed([why if d == work.ROOT else f"{d}: {why}" for d, why in schedule.unplaced]),
+            _listed([why if where == work.ROOT else f"{where}: {why}" for where, why in schedule.unplaced]),
         )
     misplaced = [p for p in schedule.placements if p.state == "Misplaced"]
     if misplaced:
@@ -183,11 +196,8 @@ def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
 
 
 def _said(placement: Placement) -> str:
-    where = (
-        placement.destination
-        if placement.directory == work.ROOT
-        else f"{placement.directory} on {placement.destination}"
-    )
+    what = placement.where
+    where = placement.destination if what == work.ROOT else f"{what} on {placement.destination}"
     return f"{where}: {placement.reason}"
 
 
@@ -206,6 +216,8 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
     if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
         return False
+    if status.under_way(outcome):
+        return False
     if schedule is not None and (schedule.unplaced or any(p.state == "Misplaced" for p in schedule.placements)):
         return False
     return delivery.delivered or (seen.input.deliver.readiness == "Scheduled" and hold is None)
@@ -216,6 +228,9 @@ def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     wanted = seconds(seen.input.ttl)
     if _watch_is_off(seen):
         wanted = min(wanted, _POLL_UNWATCHED)
+    if status.under_way(outcome) and outcome.progress is not None:
+        poll = _POLL_RUNNING if outcome.progress.reason in names.UNDER_WAY else _POLL_HELD
+        return max(1, min(wanted, outcome.progress.due or poll))
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)
@@ -232,7 +247,8 @@ def _watch_is_off(seen: Seen) -> bool:
 
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
-    composed = {item.key: item for item in (outcome.delivery.composed if outcome.delivery else ())}
+    delivered = outcome.delivery.composed if outcome.delivery else ()
+    composed = {item.key: item for item in (*delivered, *outcome.jobs)}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
         # An earlier step held it, for this step to take over (read.py refuses any other).
         del rsp.desired.resources[key]
@@ -249,33 +265,10 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
 
 
-def _status(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
-    status = dict(seen.status) if outcome.hold is not None and seen.observed else {}
-    if seen.promise is not None:
-        status["promise"] = {
-            "name": seen.promise.name,
-            **({"version": seen.promise.version} if seen.promise.version else {}),
-        }
-    if outcome.schedule is not None:
-        status["placements"] = [
-            {"directory": p.directory, "destination": p.destination, "state": p.state, "reason": p.reason}
-            for p in outcome.schedule.placements[:_LISTED]
-        ]
-    if outcome.progress is not None:
-        status["pipelines"] = [dict(pipeline) for pipeline in outcome.progress.pipelines]
-    if outcome.judgement is not None:
-        failed = [v for v in outcome.verdicts if v.action == "Audit" and not v.passed]
-        status["audit"] = [
-            {"check": v.check, **({"document": v.document} if v.document else {}), "message": v.message}
-            for v in failed[:_LISTED]
-        ]
-    if outcome.delivery is not None and (outcome.hold is None or outcome.delivery.composed):
-        status["deliveries"] = [dict(detail) for detail in outcome.delivery.details[:_LISTED]]
-    return {key: value for key, value in status.items() if value}
-
-
-def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any]) -> None:
-    target = rsp.desired.composite.resource.fields["status"].struct_value.fields["kratix"].struct_value
+def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:
+    whole = rsp.desired.composite.resource.fields["status"].struct_value
+    structs.fill(whole, {field: value for field, value in reported.items() if field != "kratix"})
+    target = whole.fields["kratix"].struct_value
     target.Clear()
     structs.fill(target, status)
 
@@ -284,9 +277,9 @@ def _events(rsp: fnv1.RunFunctionResponse, seen: Seen, conditions: Sequence[Cond
     for condition in conditions:
         before = seen.earlier.get(condition.type)
         same = before is not None and (before.status, before.reason) == (condition.status, condition.reason)
-        if condition.reason in _QUIET or (same and (condition.type != names.CHECKS_PASSED or before == condition)):
+        if condition.reason in _QUIET or (same and (condition.type not in _EACH or before == condition)):
             continue
-        on_its_way = condition.reason in ("Delivering", "WaitingForKratix")
+        on_its_way = condition.reason in ("Delivering", "WaitingForKratix", *names.UNDER_WAY)
         bad = condition.reason == "Warned" or (condition.status == "False" and not on_its_way)
         rsp.results.append(
             fnv1.Result(

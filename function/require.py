@@ -1,25 +1,37 @@
 """Which objects a request needs to read: required resources, by name or by labels.
 
-Computed from the input and the XR alone (rule 2): Crossplane calls again while the set changes, and gives up after six
-calls (internal/xfn/required_resources.go: MaxRequirementsIterations).
+Computed from the input, the XR and what is composed for it (rule 2), which stay the same over all calls of a reconcile:
+Crossplane calls again while the set changes, and gives up after six calls (internal/xfn/required_resources.go:
+MaxRequirementsIterations). What no Job wrote and no Work placed is not asked for, so a Promise without pipelines costs
+Crossplane no informer for pods.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from function import cel
 from function.api import names, work
 from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput
-from function.model import Plan, Request, Requirement
+from function.model import Observed, Plan, Request, Requirement, lookup, texts
 
 PROMISE = names.REQUIRED_PROMISE
 DESTINATIONS = names.REQUIRED_DESTINATIONS
 PLACEMENTS = names.REQUIRED_PLACEMENTS
+OUTPUTS = names.REQUIRED_OUTPUTS
+PODS = names.REQUIRED_PODS
 CONTEXT = names.REQUIRED_CONTEXT
 
 
-def resources(plan: Plan, xr: Request) -> tuple[Requirement, ...]:
+def resources(
+    plan: Plan, xr: Request, observed: Iterable[Observed], jobs: Iterable[Observed]
+) -> tuple[Requirement, ...]:
     """Every required resource of an input, for one XR.
+
+    Args:
+        observed: What was delivered earlier.
+        jobs: What was composed earlier to run pipelines.
 
     Raises:
         InvalidError: A context's name, namespace or label cannot be computed from this XR.
@@ -32,18 +44,33 @@ def resources(plan: Plan, xr: Request) -> tuple[Requirement, ...]:
         wanted.append(_inventory(given))
     if given.deliver.as_ == "Work":
         # Delivered and Ready come from the WorkPlacements: a Work's own Ready means scheduled, not written.
-        labels = {names.KRATIX_WORK_LABEL: work.name(xr.kind, xr.name, given.promise_name, xr.identity)}
-        wanted.append(
-            Requirement(
-                PLACEMENTS,
-                names.KRATIX_API_VERSION,
-                "WorkPlacement",
-                namespace=xr.namespace or given.deliver.namespace,
-                labels=labels,
-            )
-        )
+        namespace = xr.namespace or given.deliver.namespace
+        works = {"": work.name(xr.kind, xr.name, given.promise_name, xr.identity), **_works(observed)}
+        for pipeline, name in sorted(works.items()):
+            key = f"{PLACEMENTS}/{pipeline}" if pipeline else PLACEMENTS
+            labels = {names.KRATIX_WORK_LABEL: name}
+            wanted.append(Requirement(key, names.KRATIX_API_VERSION, "WorkPlacement", namespace, labels=labels))
+    if given.workflow.pipelines != "None" and any(jobs):
+        wanted += _of_jobs(given, xr)
     scope = cel.Scope({"request": xr.body})
     return (*wanted, *(_context(source, scope, f"context[{i}]") for i, source in enumerate(given.context)))
+
+
+def _works(observed: Iterable[Observed]) -> dict[str, str]:
+    """The names of the Works of pipelines, by pipeline."""
+    found = {}
+    for each in observed:
+        pipeline = texts(lookup(each.manifest, "metadata", "labels")).get(names.PIPELINE_LABEL)
+        if each.manifest.get("kind") == "Work" and pipeline:
+            found[pipeline] = str(lookup(each.manifest, "metadata", "name"))
+    return found
+
+
+def _of_jobs(given: PromiseInput, xr: Request) -> list[Requirement]:
+    labels = {names.OUTPUT_OF_LABEL: names.output_of(given.promise_name, xr.identity)}
+    namespace = xr.namespace or given.deliver.namespace
+    wanted = [Requirement(OUTPUTS, "v1", "ConfigMap", namespace, labels=labels)]
+    return [*wanted, Requirement(PODS, "v1", "Pod", namespace, labels=labels)] if given.workflow.read_pods else wanted
 
 
 def _inventory(given: PromiseInput) -> Requirement:

@@ -21,7 +21,7 @@ from function.api.destination import Destination
 from function.api.errors import InvalidError, shorten
 from function.api.input import DestinationSelector
 from function.api.input import Schedule as Policy
-from function.model import Document, Group, JsonObject, Placement, Schedule, Selector, Source, WorkPlacement
+from function.model import Document, Group, JsonObject, Placement, Produced, Schedule, Selector, Source, WorkPlacement
 
 # Lowest precedence first (scheduler.go: sortWorkloadGroupDestinationsByLowestPriority); a later one overwrites.
 _PRECEDENCE: Final[Mapping[Source, int]] = {"resource-workflow": 0, "promise-workflow": 1, "promise": 2}
@@ -57,11 +57,39 @@ def _counts(selector: DestinationSelector, scope: cel.Scope, path: str) -> bool:
         raise InvalidError(path, f"cannot be evaluated: {error}") from None
 
 
+def groups(
+    documents: Sequence[Document],
+    selectors: Sequence[tuple[str, _Labels]],
+    promise_selectors: Sequence[_Labels],
+    outputs: Sequence[Produced],
+) -> tuple[Group, ...]:
+    """Documents as workload groups, for each pipeline its own; those of native and adopted documents first.
+
+    A pipeline's own selectors win over the input's for the same directory, label by label: it knows the request.
+
+    Args:
+        selectors: The input's, as `selectors` gives them.
+        outputs: What the pipelines put out, in their order.
+
+    Raises:
+        InvalidError: As `group` does.
+    """
+    found: list[Group] = []
+    for pipeline, asked in (("", ()), *((output.pipeline, output.selectors) for output in outputs)):
+        own = [document for document in documents if document.pipeline == pipeline]
+        merged = {directory: dict(labels) for directory, labels in selectors}
+        for directory, labels in asked:
+            merged[directory] = {**merged.get(directory, {}), **labels}
+        found += group(own, tuple(merged.items()), promise_selectors, pipeline=pipeline) if own or not pipeline else ()
+    return tuple(found)
+
+
 def group(
     documents: Sequence[Document],
     selectors: Sequence[tuple[str, _Labels]],
     promise_selectors: Sequence[_Labels],
     promise_workflow_selectors: Sequence[_Labels] = (),
+    pipeline: str = "",
 ) -> tuple[Group, ...]:
     """Documents as workload groups (work_creator.go: Execute).
 
@@ -73,6 +101,7 @@ def group(
         selectors: Directory (empty or `.` for the root) and labels, as of a resource workflow.
         promise_selectors: The Promise's `destinationSelectors`; the first wins.
         promise_workflow_selectors: Those of a Promise workflow; the first wins.
+        pipeline: Whose documents they are.
 
     Returns:
         By directory with the root last: Kratix has the order of the selectors, which no result depends on.
@@ -100,7 +129,7 @@ def group(
     for directory in sorted(found, key=lambda d: (d == work.ROOT, d)):
         asked = [Selector(own[directory], "resource-workflow")] if directory in own else []
         asked += shared if directory == work.ROOT else []
-        groups.append(Group(directory, work.group_id(directory), tuple(asked), tuple(found[directory])))
+        groups.append(Group(directory, work.group_id(directory), tuple(asked), tuple(found[directory]), pipeline))
     return tuple(groups)
 
 
@@ -174,7 +203,7 @@ def place(
 
     Args:
         destinations: The inventory, in any order.
-        previous: The names of the Destinations that each group is on, by the group's id.
+        previous: The names of the Destinations that each group is on, by the group's key.
         policy: The input's `schedule`.
         identity: What tells this XR from all others; the hash depends on it.
         scope: What `schedule.prefer` may read, besides `destination`.
@@ -186,10 +215,10 @@ def place(
     placements: list[Placement] = []
     unplaced: list[tuple[str, str]] = []
     for each in groups:
-        found = _placed(each, sorted(set(previous.get(each.id, ()))), rules)
+        found = _placed(each, sorted(set(previous.get(each.key, ()))), rules)
         placements += found
         if not found:
-            unplaced.append((each.directory, fit.nobody(rules.inventory.values(), match_labels(each.selectors))))
+            unplaced.append((each.where, fit.nobody(rules.inventory.values(), match_labels(each.selectors))))
     return Schedule(tuple(groups), tuple(placements), tuple(unplaced))
 
 
@@ -215,7 +244,9 @@ def _placed(group: Group, before: Sequence[str], rules: _Rules) -> list[Placemen
         *((name, "Kept", f"{'' if new else off}it was here and still matches") for name in kept),
         *((name, "Misplaced", f"{cause}; {stays}") for name, cause in stuck.items() if name not in left),
     ]
-    return [Placement(group.directory, group.id, name, state, why) for name, state, why in sorted(reasons)]
+    return [
+        Placement(group.directory, group.id, name, state, why, group.pipeline) for name, state, why in sorted(reasons)
+    ]
 
 
 def _every(wanted: _Labels, kept: frozenset[str], rules: _Rules) -> dict[str, str]:
@@ -278,33 +309,34 @@ def _heaviest(candidates: Sequence[str], group: Group, identity: Sequence[str]) 
 def remembered(found: Schedule, recorded: Sequence[JsonObject]) -> Schedule:
     """A schedule whose placements that stay say why they were chosen, which `status.kratix.placements` has recorded."""
     reasons = {
-        (entry.get("directory"), entry.get("destination")): str(entry["reason"])
+        (entry.get("pipeline", ""), entry.get("directory"), entry.get("destination")): str(entry["reason"])
         for entry in recorded
         if entry.get("state") in ("Placed", "Kept", "Moved") and entry.get("reason")
     }
     placements = [
-        replace(p, reason=reasons.get((p.directory, p.destination), p.reason)) if p.state == "Kept" else p
+        replace(p, reason=reasons.get((p.pipeline, p.directory, p.destination), p.reason)) if p.state == "Kept" else p
         for p in found.placements
     ]
     return replace(found, placements=tuple(placements))
 
 
 def kratix_placed(groups: Sequence[Group], placements: Sequence[WorkPlacement]) -> Schedule:
-    """Where Kratix put the groups of a Work.
+    """Where Kratix put the groups of Works.
 
     Args:
-        placements: The WorkPlacements of that Work; Kratix deletes those of a group that is no more.
+        placements: The WorkPlacements of all their Works; Kratix deletes those of a group that is no more.
     """
     found: list[Placement] = []
     unplaced: list[tuple[str, str]] = []
     for each in groups:
         wanted = match_labels(each.selectors)
-        mine = sorted((p for p in placements if p.group_id == each.id), key=lambda p: (p.destination, p.name))
+        own = (p for p in placements if (p.pipeline, p.group_id) == (each.pipeline, each.id))
+        mine = sorted(own, key=lambda p: (p.destination, p.name))
         found += [_as_kratix_says(each, placement, wanted) for placement in mine]
         if not mine:
             what = "the root" if each.directory == work.ROOT else f"directory {shorten(each.directory)}"
             reason = f"waiting for Kratix to schedule {what} to a Destination{fit.having(wanted)}"
-            unplaced.append((each.directory, reason))
+            unplaced.append((each.where, reason))
     return Schedule(tuple(groups), tuple(found), tuple(unplaced))
 
 
@@ -317,4 +349,4 @@ def _as_kratix_says(group: Group, placement: WorkPlacement, wanted: _Labels) -> 
     reason = f"Kratix chose it{fit.having(wanted)}"
     if misplaced:
         reason = f"Kratix says that it no longer matches {fit.words(wanted) or 'what is asked for'}; kept there"
-    return Placement(group.directory, group.id, placement.destination, state, reason)
+    return Placement(group.directory, group.id, placement.destination, state, reason, group.pipeline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function import structs
 from function.fn import run
+from function.model import Host
 
 TEAM = "team-a"
 
@@ -162,6 +164,16 @@ def fatal(rsp: fnv1.RunFunctionResponse) -> str:
     return next((r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL), "")
 
 
+def pipeline(name: str, **spec: Any) -> dict[str, Any]:
+    """A Kratix Pipeline of one container, unless `spec` says otherwise."""
+    return {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "run", "image": f"registry.example.org/{name}:v1"}], **spec},
+    }
+
+
 def files(rsp: fnv1.RunFunctionResponse) -> dict[str, Any]:
     """What every Work and WorkPlacement of a response holds: file path to its YAML."""
     from function.api import work
@@ -174,5 +186,7 @@ def files(rsp: fnv1.RunFunctionResponse) -> dict[str, Any]:
                 found[workload["filepath"]] = yaml.safe_load(work.unpack(workload["content"]))
     return found
 
+
+HOST = Host(datetime(2026, 11, 25, 8, 0, tzinfo=UTC), "registry.example.org/function-kratix:v1")
 
 Runner = Callable[[fnv1.RunFunctionRequest], fnv1.RunFunctionResponse]

@@ -32,7 +32,8 @@ STEP: Final = "promise"
 
 # An API server takes 1.5 MiB at once (etcd's --max-request-bytes), and field managers need some of it.
 MAX_SIZE: Final = 1024 * 1024
-# The API is the XRD. Dependencies are Kratix's to deliver; they can be large, and Secrets can be among them.
+# The API is the XRD: of it only the plural stays, which pipelines are told. Dependencies are Kratix's to deliver; they
+# can be large, and Secrets can be among them.
 _LEFT_OUT = ("api", "dependencies")
 _DYNAMIC = "${"
 
@@ -91,6 +92,8 @@ def promise_input(promise: Promise, *, place: Place, logic: Mapping[str, Any]) -
         InvalidError: The function would refuse it, or it cannot work at that place, with the field's path in `logic`.
     """
     pinned = {field: value for field, value in promise.spec.items() if field not in _LEFT_OUT}
+    if promise.plural:
+        pinned["api"] = {"spec": {"names": {"plural": promise.plural}}}
     source = {"name": promise.name, **({"version": promise.version} if promise.version else {}), "spec": pinned}
     given = {
         "apiVersion": names.INPUT_API_VERSION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -52,6 +52,22 @@ def workload(filepath: str, manifest: Mapping[str, Any]) -> dict[str, str]:
     text = json.dumps(manifest, sort_keys=True, ensure_ascii=False)
     packed = _packed(text) if len(text) <= _CACHED_SIZE else _packed.__wrapped__(text)
     return {"content": packed, "filepath": filepath}
+
+
+def workload_of(filepath: str, content: bytes) -> dict[str, str]:
+    """A file of a Kratix workload group, byte for byte."""
+    packed = _packed_bytes(content) if len(content) <= _CACHED_SIZE else work.content(content)
+    return {"content": packed, "filepath": filepath}
+
+
+def stream(values: Sequence[Any]) -> bytes:
+    """JSON values as one YAML file of several documents."""
+    return "---\n".join(map(to_yaml, values)).encode()
+
+
+@functools.lru_cache(maxsize=_CACHED)
+def _packed_bytes(content: bytes) -> str:
+    return work.content(content)
 
 
 @functools.lru_cache(maxsize=_CACHED)

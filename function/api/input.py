@@ -222,6 +222,22 @@ class Workflow(_Strict):
     pipelines: Literal["FromPromise", "None"] | list[dict[str, Any]] = Field(
         "FromPromise", description="FromPromise, None, or a list of Kratix Pipelines."
     )
+    image: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        None,
+        description="This project's own image, for the reader and the writer of a pipeline's pod. "
+        "By default what the function's environment says in FUNCTION_KRATIX_IMAGE.",
+    )
+    pull_secrets: Annotated[list[Subdomain], Field(max_length=16)] = Field(
+        default_factory=list, description="Secrets to pull that image with, in the namespace of the run."
+    )
+    deadline: Duration = Field(
+        "30m", description="How long one pipeline may take, with its tries; Kubernetes then ends its Job as failed."
+    )
+    read_pods: bool = Field(
+        default=True,
+        description="Read the pods of Jobs, to say why a container cannot start. Crossplane then keeps all pods of the "
+        "cluster in memory; without it such a pipeline is seen to fail at its deadline only.",
+    )
 
 
 class DestinationSelector(_Strict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 GROUP: Final = "kratix.fn.crossplane.io"
@@ -53,10 +54,49 @@ KRATIX_PIPELINE_LABEL: Final = "kratix.io/pipeline-name"
 KRATIX_MISPLACED_LABEL: Final = "kratix.io/misplaced"
 KRATIX_DRY_RUN_LABEL: Final = "kratix.io/dry-run"
 
+# On what is composed for a Promise's own pipelines, and on the ConfigMaps in which their output comes back. None of
+# Kratix's: where it is on the same cluster its workflow engine would take a Job with them for one of its own
+# (lib/workflow/reconciler.go finds Jobs by labels alone), and app.kubernetes.io/managed-by: Kratix would have the Job's
+# pods removed (workflow_job_pod_cleanup_controller.go).
+OUTPUT_OF_LABEL: Final = f"{GROUP}/output-of"
+RUN_LABEL: Final = f"{GROUP}/run"
+PIPELINE_LABEL: Final = f"{GROUP}/pipeline"
+WORKFLOW_LABEL: Final = f"{GROUP}/workflow"
+ACTION_LABEL: Final = f"{GROUP}/action"
+RUN_DIGEST_LABEL: Final = f"{GROUP}/run-digest"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+CHUNK_ANNOTATION: Final = f"{GROUP}/chunk"
+CHUNKS_ANNOTATION: Final = f"{GROUP}/chunks"
+OUTPUT_DIGEST_ANNOTATION: Final = f"{GROUP}/output-digest"
+
+# On a Job: which run of the workflow it is of, counted from 1; its pipeline's place in it, such as 2/3; and what the
+# XR's labels for a manual run and for going on were when it was made.
+RUN_NUMBER_ANNOTATION: Final = f"{GROUP}/run-number"
+PLACE_ANNOTATION: Final = f"{GROUP}/place"
+ASKED_ANNOTATION: Final = f"{GROUP}/manual-reconciliation"
+RESUMED_ANNOTATION: Final = f"{GROUP}/workflow-suspended"
+# On a Job that was ended before its time, by `suspend`, to make way for another.
+ENDED_ANNOTATION: Final = f"{GROUP}/ended"
+
+# Kratix's labels on a request by which a person steers its workflow (lib/resourceutil/util.go, api/v1alpha1).
+KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
+KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
+
+# In the key of everything that is composed to run a pipeline: <Promise>/run/<pipeline>/...
+RUN_KEY: Final = "/run/"
+
+# What the writer in a Job's pod is told, beside Kratix's variables.
+ENV_RUN: Final = "KRATIX_FN_RUN"
+ENV_NAMESPACE: Final = "KRATIX_FN_NAMESPACE"
+ENV_OUTPUT_OF: Final = "KRATIX_FN_OUTPUT_OF"
+ENV_JOB_UID: Final = "KRATIX_FN_JOB_UID"
+
 # Under which names the function requires what it reads; a Composition that declares the same spares it a call.
 REQUIRED_PROMISE: Final = "kratix/promise"
 REQUIRED_DESTINATIONS: Final = "kratix/destinations"
 REQUIRED_PLACEMENTS: Final = "kratix/workplacements"
+REQUIRED_OUTPUTS: Final = "kratix/outputs"
+REQUIRED_PODS: Final = "kratix/pods"
 REQUIRED_CONTEXT: Final = "kratix/context/"
 
 # Crossplane's annotation that holds a composed resource's key.
@@ -66,6 +106,8 @@ CHECKS_PASSED: Final = "ChecksPassed"
 WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
 SCHEDULED: Final = "Scheduled"
 DELIVERED: Final = "Delivered"
+# Reasons of WorkflowCompleted with which nothing is wrong: a Job runs, or will by itself.
+UNDER_WAY: Final = ("Running", "Superseded", "Restarting", "Repeating", "WaitingToRetry")
 CONDITIONS: Final = (CHECKS_PASSED, WORKFLOW_COMPLETED, SCHEDULED, DELIVERED)
 
 # Crossplane's own: False while its circuit breaker lets no events of an XR through.
@@ -84,6 +126,11 @@ def digest(*parts: str, length: int = 10) -> str:
     """A short hexadecimal digest of the parts; the parts are delimited, so `("a", "bc")` and `("ab", "c")` differ."""
     sha = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
     return sha.hexdigest()[:length]
+
+
+def output_of(promise: str, identity: Sequence[str]) -> str:
+    """The value of OUTPUT_OF_LABEL: every output of an XR's pipelines of a Promise has it, and nothing else has."""
+    return digest(promise, *identity, length=40)
 
 
 # The least limit for `bounded`: a few letters, a dash and a digest.

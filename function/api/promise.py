@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
+from function.api import pipeline
 from function.api.errors import InvalidError, join
+from function.api.pipeline import Pipeline
 
 PROMISE_VERSION_LABEL = "kratix.io/promise-version"
+
+WorkflowType = Literal["resource", "promise"]
+Action = Literal["configure", "delete"]
+_RESOURCE: Final = ("resource", "configure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,28 @@ class Promise:
     resource_pipelines: tuple[str, ...]
     spec: Mapping[str, Any]
 
+    @property
+    def plural(self) -> str:
+        """The plural of its API's kind; empty where it has none, or where it is pinned without."""
+        return _text(self.spec, "api", "spec", "names", "plural")
+
+    @property
+    def pipeline_namespace(self) -> str:
+        """Where Kratix runs its pipelines, whatever the request's namespace; empty where it does not say."""
+        return _text(self.spec, "workflows", "config", "pipelineNamespace")
+
+    def pipelines(self, workflow: WorkflowType, action: Action, path: str) -> tuple[Pipeline, ...]:
+        """The Pipelines of one of its workflows, in order. Read when they are asked for: most Promises' are not.
+
+        Args:
+            path: Where the Promise is, for errors.
+
+        Raises:
+            InvalidError: One cannot be read, or two have one name, with the path of the field.
+        """
+        given, where = _workflow(self.spec, path, workflow, action)
+        return read_pipelines(given, where)
+
 
 def from_spec(name: str, version: str, spec: Mapping[str, Any], path: str) -> Promise:
     """Read a Promise from its spec.
@@ -48,7 +76,7 @@ def from_spec(name: str, version: str, spec: Mapping[str, Any], path: str) -> Pr
                 join(path, f"spec.destinationSelectors[{i}].matchLabels"), "must be a mapping of strings"
             )
         selectors.append(dict(labels))
-    return Promise(name, version, tuple(selectors), _pipelines(spec, path), spec)
+    return Promise(name, version, tuple(selectors), pipeline_names(*_workflow(spec, path, *_RESOURCE)), spec)
 
 
 def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
@@ -65,19 +93,35 @@ def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
     return from_spec(str(metadata.get("name", "")), str(version), spec, path)
 
 
-def _pipelines(spec: Mapping[str, Any], path: str) -> tuple[str, ...]:
+def _workflow(spec: Mapping[str, Any], path: str, workflow: str, action: str) -> tuple[list[Any], str]:
     node: Any = spec
     where = join(path, "spec")
-    for key in ("workflows", "resource", "configure"):
+    for key in ("workflows", workflow, action):
         node = node.get(key)
         where = f"{where}.{key}"
         if node is None:
-            return ()
-        if key != "configure" and not isinstance(node, Mapping):
+            return [], where
+        if key != action and not isinstance(node, Mapping):
             raise InvalidError(where, "must be an object")
     if not isinstance(node, list):
         raise InvalidError(where, "must be a list of Pipelines")
-    return pipeline_names(node, where)
+    return node, where
+
+
+def read_pipelines(given: Sequence[object], path: str) -> tuple[Pipeline, ...]:
+    """Pipelines of one workflow, in order.
+
+    Raises:
+        InvalidError: One cannot be read, or two have one name (Kratix refuses that too), with the path of the field.
+    """
+    found: list[Pipeline] = []
+    for i, manifest in enumerate(given):
+        read = pipeline.parse(manifest, f"{path}[{i}]")
+        for j, other in enumerate(found):
+            if other.name == read.name:
+                raise InvalidError(f"{path}[{i}].metadata.name", f"{read.name} is already the name of {path}[{j}]")
+        found.append(read)
+    return tuple(found)
 
 
 def pipeline_names(pipelines: Sequence[Any], path: str) -> tuple[str, ...]:
@@ -87,13 +131,19 @@ def pipeline_names(pipelines: Sequence[Any], path: str) -> tuple[str, ...]:
         InvalidError: With a path below `path`, where one has none.
     """
     names = []
-    for i, pipeline in enumerate(pipelines):
-        metadata = pipeline.get("metadata") if isinstance(pipeline, Mapping) else None
+    for i, given in enumerate(pipelines):
+        metadata = given.get("metadata") if isinstance(given, Mapping) else None
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
         if not isinstance(name, str) or not name:
             raise InvalidError(f"{path}[{i}].metadata.name", "is required")
         names.append(name)
     return tuple(names)
+
+
+def _text(node: Any, *path: str) -> str:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, str) else ""
 
 
 def _list(spec: Mapping[str, Any], key: str, path: str) -> list[Any]:

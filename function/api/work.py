@@ -27,9 +27,15 @@ SHORT_ID = 5
 _GZIP_OS = 9
 
 
-def name(kind: str, xr_name: str, promise: str, identity: Sequence[str]) -> str:
-    """The name of an XR's Work for a Promise: at most 63 characters, readable, and no other XR's."""
-    return names.bounded(f"{kind}-{xr_name}", promise, *identity)
+def name(kind: str, xr_name: str, promise: str, identity: Sequence[str], pipeline: str = "") -> str:
+    """The name of an XR's Work for a Promise: at most 63 characters, readable, and no other XR's.
+
+    Args:
+        pipeline: Whose output it holds; empty for native and adopted documents.
+    """
+    if not pipeline:
+        return names.bounded(f"{kind}-{xr_name}", promise, *identity)
+    return names.bounded(f"{xr_name}-{pipeline}", promise, *identity, pipeline)
 
 
 def placement_name(work_name: str, destination: str, group_id: str) -> str:
@@ -37,14 +43,14 @@ def placement_name(work_name: str, destination: str, group_id: str) -> str:
     return f"{work_name}.{destination}-{group_id[:SHORT_ID]}"
 
 
-def pipeline_label(kind: str, identity: Sequence[str]) -> str:
+def pipeline_label(readable: str, identity: Sequence[str]) -> str:
     """The value of kratix.io/pipeline-name, a segment of the path in the state store.
 
     It carries the XR's whole identity: the path has no namespace where a Work goes to all Destinations, and never a
     kind, so that two XRs of one name would share files without it. And it carries the way of delivery: when that
     changes, the old files are deleted after the new ones are written, which in one folder would delete the new ones.
     """
-    return names.bounded(kind, *identity, digits=16)
+    return names.bounded(readable, *identity, digits=16)
 
 
 def group_id(directory: str) -> str:

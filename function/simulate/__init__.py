@@ -9,6 +9,7 @@ the next:
   requirement rounds for one pipeline step, and a step's function is any callable from request to response;
 - `once.decide`: what the function decides on a request, for a Kratix pipeline where no core is;
 - `kratix.reconcile`: schedules Works, writes WorkPlacements; `store.files` is what the state store then holds;
+- `kubelet.reconcile`: Jobs run, and their writers store what came of it;
 - `provider.reconcile`: provider-kubernetes applies its Objects;
 - `cluster.Cluster`: the API server as a value.
 """

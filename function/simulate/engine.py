@@ -10,15 +10,17 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from function import read
 from function.api import names
 from function.api.errors import InvalidError
-from function.fn import decide
-from function.model import Condition, JsonObject, Outcome, Placement, lookup, objects
-from function.simulate import core, kratix, provider, store
+from function.fn import decide, host
+from function.model import Condition, Host, JsonObject, Outcome, Placement, lookup, objects
+from function.simulate import core, kratix, kubelet, provider, store
 from function.simulate.cluster import Cluster, Ref, stored
 from function.simulate.core import Event, State, Turn
 from function.simulate.errors import SimulationError
+from function.simulate.kubelet import Containers
 from function.simulate.steps import Step
 
 MAX_RECONCILES = 20
+_IMAGE = "function-kratix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +97,37 @@ def _owned(resource: JsonObject, key: str, xr: JsonObject) -> JsonObject:
 
 
 def settle(state: State) -> State:
-    """What all others do between two reconciles."""
+    """What Kratix and provider-kubernetes do between two reconciles."""
     return replace(state, cluster=provider.reconcile(kratix.reconcile(state.cluster)))
 
 
-def simulate(state: State, pipeline: Sequence[Step], limit: int = MAX_RECONCILES) -> Result:
+def here() -> Host:
+    """The clock and the image of a simulation: no pod is made of it, so any name does."""
+    found = host()
+    return found if found.image else replace(found, image=_IMAGE)
+
+
+def simulate(
+    state: State, pipeline: Sequence[Step], limit: int = MAX_RECONCILES, containers: Containers = kubelet.never
+) -> Result:
     """Reconcile until nothing changes any more.
 
     Args:
-        limit: The most reconciles to try.
+        limit: The most reconciles to try; those after which a Job was run are not counted.
+        containers: Runs what is in the Jobs.
 
     Raises:
         SimulationError: A function cannot be called, or what it composed cannot be shown.
     """
     turns: list[Turn] = []
     settled = False
-    while not settled and len(turns) < limit:
+    ran = 0
+    while not settled and len(turns) - ran < limit:
         turn = core.reconcile(state, pipeline)
         after = settle(turn.state)
+        cluster = kubelet.reconcile(after.cluster, containers, here().now)
+        ran += cluster is not after.cluster
+        after = replace(after, cluster=cluster)
         settled = after == state
         state = after
         turns.append(turn)
@@ -165,14 +180,14 @@ def _outcomes(turn: Turn) -> Mapping[str, Outcome]:
 
 def _placements(turns: Sequence[Turn], final: Mapping[str, Outcome]) -> tuple[Placement, ...]:
     chosen = {
-        (step, p.group_id, p.destination): p
+        (step, p.pipeline, p.group_id, p.destination): p
         for turn in turns
         for step, outcome in _outcomes(turn).items()
         for p in _placed(outcome)
         if p.state in ("Placed", "Moved")
     }
     return tuple(
-        chosen.get((step, p.group_id, p.destination), p) if p.state == "Kept" else p
+        chosen.get((step, p.pipeline, p.group_id, p.destination), p) if p.state == "Kept" else p
         for step, outcome in final.items()
         for p in _placed(outcome)
     )
@@ -187,6 +202,6 @@ def _outcome(request: fnv1.RunFunctionRequest) -> Outcome | None:
     if request.input.fields["kind"].string_value != names.INPUT_KIND:
         return None
     try:
-        return decide(read.request(request, read.plan(request)))
+        return decide(read.request(request, read.plan(request), here()))
     except InvalidError:
         return None

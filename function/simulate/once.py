@@ -34,4 +34,4 @@ def decide(request: JsonObject, given: JsonObject, reader: Reader) -> Outcome:
     if rounds.error or rounds.fatal:
         raise SimulationError(rounds.error or rounds.fatal)
     last = rounds.calls[-1].request
-    return fn.decide(read.request(last, read.plan(last)))
+    return fn.decide(read.request(last, read.plan(last), fn.host()))

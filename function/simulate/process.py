@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -59,6 +60,7 @@ class Process:
             stdout=self._log,
             stderr=self._log,
             stdin=subprocess.DEVNULL,
+            env={"FUNCTION_KRATIX_IMAGE": "function-kratix", **os.environ},  # no pod is made of it
         )
         self._open.callback(_stop, self._process)
         return self

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 from fakeapi import PROMISES, TOKEN, WORKS, FakeApi, Fault
 from hypothesis import given, settings
@@ -96,6 +97,7 @@ class Silent:
 
     said: bytes
     every: float = 0.0
+    pieces: tuple[bytes, ...] = ()
 
 
 RAW = {
@@ -161,6 +163,9 @@ class raw:  # noqa: N801 - a context manager
         with connection:
             connection.recv(1 << 16)
             connection.sendall(self.silent.said)
+            for piece in self.silent.pieces:
+                time.sleep(0.05)
+                connection.sendall(piece)
             for _ in range(60 if self.silent.every else 0):
                 time.sleep(self.silent.every)
                 try:
@@ -238,6 +243,15 @@ def test_lines_of_a_stream(api: FakeApi, cluster: Cluster) -> None:
         list(stream)
 
 
+def test_lines_in_other_pieces() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
+    silent = Silent(head, pieces=(b"one\ntw", b"o\nthr", b"e", b"e\nfour\nfiv"))
+    with raw(silent) as server, connect(server_only(server)) as cluster:
+        stream = cluster.stream("/watch", query={}, read_timeout=1)
+        assert list(stream) == [b"one", b"two", b"three", b"four"]
+        stream.close()
+
+
 def test_tls_and_rotation() -> None:
     with FakeApi(tls=True) as api:
         api.put(PROMISES, "a")
@@ -252,9 +266,8 @@ def test_tls_and_rotation() -> None:
             assert new.request("GET", PROMISES.path(name="a")), "the old one's end is not the new one's"
         with pytest.raises(UnreachableError, match="its connection was closed"):
             old.request("GET", PROMISES.path(name="a"))
-        with connect(
-            api.kubeconfig(cluster={"certificate-authority-data": None, "insecure-skip-tls-verify": True})
-        ) as careless:
+        trusting = api.kubeconfig(cluster={"certificate-authority-data": None, "insecure-skip-tls-verify": True})
+        with connect(trusting) as careless, pytest.warns(urllib3.exceptions.InsecureRequestWarning):
             assert careless.request("GET", PROMISES.path(name="a"))
         named = api.kubeconfig(cluster={"tls-server-name": "localhost"})
         with connect(named) as other:

@@ -191,6 +191,30 @@ def test_fault(api: FakeApi, cluster: Cluster, name: str) -> None:
         assert following.watch.health.lists == case.lists, case.reason
 
 
+def test_resumed_from_what_was_seen_last(api: FakeApi, cluster: Cluster) -> None:
+    with Following(cluster, PROMISES) as following:
+        following.eventually("watching", lambda: api.asked("watch"))
+        change(api)
+        following.becomes(lambda: api.there(PROMISES, content))
+        last = api.version
+        api.disconnect()
+        following.eventually("resumed", lambda: len(api.asked("watch")) == 2)
+        assert api.asked("watch")[1].query["resourceVersion"] == str(last), "an event"
+        other = api.put(CONFIG_MAPS, "other", "a")["metadata"]["resourceVersion"]
+        time.sleep(3 * api.bookmark)
+        api.disconnect()
+        following.eventually("resumed", lambda: len(api.asked("watch")) == 3)
+        assert api.asked("watch")[2].query["resourceVersion"] == other, "a bookmark"
+
+
+def test_a_list_whose_pages_expire_is_read_whole(api: FakeApi, cluster: Cluster) -> None:
+    api.fail(Fault("list", expire=True), Fault("list", expire=True))
+    with Following(cluster, PROMISES) as following:
+        following.becomes(lambda: api.there(PROMISES, content))
+        pages = [(request.query.get("limit"), "continue" in request.query) for request in api.asked("list")]
+    assert pages == [("3", False), ("3", True), ("3", False), ("3", True), (None, False)]
+
+
 def recorded(api: FakeApi, path: str, query: str) -> bytes:
     """An answer as it is on the wire."""
     with socket.create_connection(("127.0.0.1", api.port)) as connection:
@@ -277,7 +301,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_store_equals_server_after_any_history(steps: list[tuple[Any, ...]]) -> None:
     with FakeApi() as api, connect(api) as cluster, Following(cluster, PROMISES) as following:
@@ -332,6 +356,7 @@ def test_a_server_that_stays_broken_is_not_flooded(api: FakeApi, cluster: Cluste
 
 
 def test_stop_is_prompt(api: FakeApi, cluster: Cluster) -> None:
+    api.bookmark = 60.0
     with Following(cluster, PROMISES, pace=replace(FAST, silence=60)) as following:
         following.eventually("watching", lambda: following.watch.health.streams)
         time.sleep(0.1)

@@ -26,16 +26,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in here:
         item.add_marker(pytest.mark.e2e)
     if borrowed.NAMED in os.environ:
-        left_out = [item for item in here if not _runs_anywhere(item)]
+        left_out = [item for item in here if not item.get_closest_marker("anywhere")]
         config.hook.pytest_deselected(items=left_out)
         config.stash[_LEFT_OUT] = len(left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def _runs_anywhere(item: pytest.Item) -> bool:
-    """Whether it needs nothing but a platform: the others stop programs, or want clusters of their own."""
-    fixtures = set(getattr(item, "fixturenames", ()))
-    return "platform" in fixtures and not fixtures & {"testbed", "fleet", "pipelines"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

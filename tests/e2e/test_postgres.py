@@ -7,6 +7,8 @@ from developer import KRATIX, Platform, Request, named, stored, until_stored
 
 from testbed.cluster import eventually
 
+pytestmark = pytest.mark.anywhere
+
 _SLOW = 90.0
 _TTL = 66.0  # the function's ttl is a minute, and Crossplane adds up to a tenth
 

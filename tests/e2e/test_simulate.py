@@ -31,6 +31,7 @@ def _simulated(folder: Path) -> dict[str, dict[str, Any]]:
     return {outcome["xr"]["name"]: outcome for outcome in json.loads(done.stdout)}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("file", example.xr_names("postgres"))
 def test_postgres(platform: Platform, file: str):
     _held_against_the_real_programs(platform.cluster, platform.folder, file)
@@ -78,15 +79,14 @@ def _held_against_the_real_programs(cluster: Cluster, folder: Path, file: str) -
     request = Request(cluster, example.read(folder).xrs[file])
     outcome = _simulated(folder)[request.name]
     expected = _expected(outcome)
-    refs = [(c["apiVersion"], c["kind"], c["metadata"]["name"]) for c in outcome["composed"].values()]
 
     def real() -> dict[str, Any]:
         status = request.seen().get("status", {})
-        found = (cluster.get(*ref, request.namespace) for ref in refs)
+        found = ((each, cluster.get(*_ref(each), request.namespace)) for each in outcome["composed"].values())
         return {
             "conditions": _conditions(status.get("conditions", ())),
             "status": _timeless(status.get("kratix", {})),
-            "composed": [_delivered(manifest) for manifest in found if manifest],
+            "composed": [_delivered(manifest, like=each) for each, manifest in found if manifest],
         }
 
     try:
@@ -105,7 +105,7 @@ def _expected(outcome: dict[str, Any]) -> dict[str, Any]:
     return {
         "conditions": _conditions(outcome["conditions"]),
         "status": _timeless(outcome["status"]["kratix"]),
-        "composed": [_delivered(composed) for composed in outcome["composed"].values()],
+        "composed": [_delivered(composed, like=composed) for composed in outcome["composed"].values()],
     }
 
 
@@ -124,8 +124,15 @@ def _timeless(status: dict[str, Any]) -> dict[str, Any]:
     return {**status, "deliveries": deliveries}
 
 
-def _delivered(manifest: dict[str, Any]) -> dict[str, Any]:
+def _ref(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    return manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]
+
+
+def _delivered(manifest: dict[str, Any], *, like: dict[str, Any]) -> dict[str, Any]:
+    """What was composed, without the fields of a spec that a CRD gives a default and nobody set."""
     metadata = manifest["metadata"]
     ours = {name: text for name, text in metadata.get("labels", {}).items() if not name.startswith("crossplane.io/")}
     content = {field: manifest[field] for field in ("spec", "data") if field in manifest}
+    if "spec" in content:
+        content["spec"] = {field: value for field, value in content["spec"].items() if field in like["spec"]}
     return {"kind": manifest["kind"], "name": metadata["name"], "labels": ours, **content}

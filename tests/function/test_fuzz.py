@@ -209,7 +209,7 @@ def _check(req: fnv1.RunFunctionRequest, rsp: fnv1.RunFunctionResponse) -> None:
         assert len(fatal) < 600
         assert rsp.desired == req.desired
         return
-    seen = read.request(req, read.plan(req))
+    seen = read.request(req, read.plan(req), build.HOST)
     if fn.decide(seen).hold is not None:
         lost = set(seen.observed) - set(rsp.desired.resources)
         assert not lost, "nothing that was delivered is dropped while something is missing or denied"

@@ -19,7 +19,7 @@ def test_a_defect_is_one_constant_sentence_and_freezes_everything(
     before = build.resolved(build.request(build.xr(spec={"env": PLANTED})))
     before = build.applied(before, run(before))
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(schedule, "group", broken)

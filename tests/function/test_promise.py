@@ -75,20 +75,40 @@ def test_a_promise_without_metadata_is_named() -> None:
 
 
 PIPELINES = {
-    "listed": ([{"metadata": {"name": "one"}}], "Promise pg has the resource pipelines one"),
-    "without name": ([{"metadata": {}}], "workflow.pipelines[0].metadata.name: is required"),
+    "listed": ([build.pipeline("one")], ("False", "Running"), "pipeline one runs (1 of 1)"),
+    "without name": (
+        [{**build.pipeline("one"), "metadata": {}}],
+        ("False", "Invalid"),
+        "workflow.pipelines[0].metadata.name: is required",
+    ),
+    "twice": (
+        [build.pipeline("one"), build.pipeline("one")],
+        ("False", "Invalid"),
+        "workflow.pipelines[1].metadata.name: one is already the name of workflow.pipelines[0]",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines_of_the_input_are_never_passed_over(name: str) -> None:
-    pipelines, message = PIPELINES[name]
+    pipelines, condition, message = PIPELINES[name]
     given = build.promise_input(promise={"name": "pg", "spec": {}}, workflow={"pipelines": pipelines})
-    rsp = run(build.resolved(build.request(given=given)))
-    assert build.message(rsp, "WorkflowCompleted").startswith(message)
-    assert not rsp.desired.resources
+    rsp = run(build.resolved(build.request(given=given)), build.HOST)
+    assert (build.conditions(rsp)["WorkflowCompleted"], build.message(rsp, "WorkflowCompleted")) == (condition, message)
+    assert not any("/run/" not in key for key in rsp.desired.resources), "nothing is delivered"
 
 
 def test_an_empty_list_of_pipelines_runs_none() -> None:
     rsp = run(build.resolved(build.request(given=build.promise_input(workflow={"pipelines": []}))))
     assert build.conditions(rsp)["WorkflowCompleted"] == ("True", "NoPipelines")
+
+
+def test_what_pipelines_are_told_of_their_promise() -> None:
+    spec = {
+        "api": {"spec": {"names": {"plural": "postgreses"}}},
+        "workflows": {"config": {"pipelineNamespace": "pipelines"}},
+    }
+    promise = from_spec("pg", "v1", spec, "Promise pg")
+    assert (promise.plural, promise.pipeline_namespace) == ("postgreses", "pipelines")
+    bare = from_spec("pg", "v1", {"api": "?", "workflows": {"config": {"pipelineNamespace": 1}}}, "Promise pg")
+    assert (bare.plural, bare.pipeline_namespace) == ("", "")

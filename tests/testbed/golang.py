@@ -46,6 +46,7 @@ def copy_files(module: Module, into: Path) -> None:
         shutil.copytree(source / name, partial / name, copy_function=shutil.copyfile)
     for path in partial.rglob("*"):  # Go's module cache is read-only, folders too
         path.chmod(0o755 if path.is_dir() else 0o644)
+    shutil.rmtree(into, ignore_errors=True)  # of a time when fewer were read
     partial.rename(into)
 
 

@@ -52,12 +52,14 @@ def ours() -> Image:
     return Image(OURS, cache.kept("ours", parts, "this project's image", build))
 
 
-def shell(name: str, files: Mapping[str, str] | None = None, *, entrypoint: Sequence[str] = ("/bin/sh",)) -> Image:
+def shell(
+    name: str, files: Mapping[str, str | Path] | None = None, *, entrypoint: Sequence[str] = ("/bin/sh",)
+) -> Image:
     """An image of busybox and a few files; its user is 65532.
 
     Args:
         name: With a host and a tag, as pods say it: `localhost/stage:1`.
-        files: Executable files, by their absolute path.
+        files: Executable files, by their absolute path: a text, or a file of this machine.
         entrypoint: What its containers run.
 
     Raises:
@@ -65,18 +67,23 @@ def shell(name: str, files: Mapping[str, str] | None = None, *, entrypoint: Sequ
     """
     debian.need(debian.IMAGES)
     busybox = Path(debian.program("busybox"))
-    files = files or {}
+    contents = {path: _content(file) for path, file in sorted((files or {}).items())}
     recipe = f"FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT {json.dumps(list(entrypoint))}\n"
 
     def build(archive: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             context = Path(scratch)
             (context / "Dockerfile").write_text(recipe, encoding="utf-8")
-            _lay_out(context / "root", busybox, files)
+            _lay_out(context / "root", busybox, contents)
             buildah.build(context, name, archive)
 
-    parts = [name.encode(), recipe.encode(), busybox.read_bytes(), json.dumps(files, sort_keys=True).encode()]
+    parts = [name.encode(), recipe.encode(), busybox.read_bytes()]
+    parts += [part for path, content in contents.items() for part in (path.encode(), content)]
     return Image(name, cache.kept("shell", parts, name, build))
+
+
+def _content(file: str | Path) -> bytes:
+    return file.read_bytes() if isinstance(file, Path) else file.encode()
 
 
 def _context() -> Iterator[Path]:
@@ -92,7 +99,7 @@ def _described(path: Path) -> bytes:
     return f"{path.relative_to(_ROOT)}\0{path.stat().st_mode & 0o777:o}\0".encode() + path.read_bytes()
 
 
-def _lay_out(root: Path, busybox: Path, files: Mapping[str, str]) -> None:
+def _lay_out(root: Path, busybox: Path, files: Mapping[str, bytes]) -> None:
     for directory, mode in (("bin", 0o755), ("tmp", 0o1777)):
         (root / directory).mkdir(parents=True)
         (root / directory).chmod(mode)
@@ -100,8 +107,8 @@ def _lay_out(root: Path, busybox: Path, files: Mapping[str, str]) -> None:
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout
     for applet in set(listed.split()) - {"busybox"}:
         (root / "bin" / applet).symlink_to("busybox")
-    for path, text in files.items():
+    for path, content in files.items():
         file = root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(content)
         file.chmod(0o755)

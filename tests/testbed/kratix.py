@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from testbed import certificates, tools
+from testbed import adapter, certificates, tools
 from testbed.cache import UnavailableError
 from testbed.controlplane import ControlPlane
 from testbed.versions import KRATIX_MANAGER
@@ -100,7 +100,7 @@ class Kratix:
                 "KUBECONFIG": str(self.plane.kubeconfig_of("kratix", token)),
                 "TMPDIR": str(self.plane.folder / "tmp"),  # its webhooks' certificates are looked for below it
                 "KUBERNETES_NAMESPACE": NAMESPACE,
-                "WC_IMG": "kratix-adapter",
+                "WC_IMG": adapter.NAME,
             },
         )
 

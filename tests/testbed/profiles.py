@@ -6,6 +6,7 @@
 - crossplane: and Crossplane, on controllers, with this project's function installed
 - pipelines: Crossplane with a node, where this project's function and image are
 - kratix: Crossplane and Kratix, with a Git state store
+- together: Crossplane, Kratix, and a node that runs the pipelines of both; the function is a local process
 - fleet: Crossplane with provider-kubernetes, and two other control planes; no Kratix
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testbed import image, tools
+from testbed import adapter, image, package, tools
 from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
@@ -53,6 +54,7 @@ PROFILES: dict[str, tuple[Tool, ...]] = {
     "crossplane": _CROSSPLANE,
     "pipelines": tuple(dict.fromkeys((*_NODE, *_CROSSPLANE))),
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
+    "together": tuple(dict.fromkeys((*_NODE, *_CROSSPLANE, KRATIX_MANAGER, *adapter.needs()))),
     "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
 _OTHERS = ("eu-1", "eu-2")
@@ -84,6 +86,7 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         cache.UnavailableError: Something cannot be built, found or started.
     """
     tools.find_all(PROFILES[profile])
+    _make_images(profile)
     plane = ControlPlane(run, _PLANE)
     node = Node(plane)
     testbed = Testbed(
@@ -99,16 +102,20 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         run.create(owner=owner)
         with _timed("etcd and kube-apiserver"):
             plane.up(controllers=profile != "api")
-        if profile in {"node", "pipelines"}:
+        if profile in {"node", "pipelines", "together"}:
             with _timed("a node that runs containers"):
                 testbed.node.up()
-        if profile in {"crossplane", "pipelines", "kratix", "fleet"}:
+        if profile in {"crossplane", "pipelines", "kratix", "together", "fleet"}:
             with _timed("Crossplane, and the function as a package"):
                 testbed.crossplane.up()
         if profile == "pipelines":
             # What runs beside the containers of a Promise's pipelines is the function's own image.
             node.tag(testbed.crossplane.package, image.OURS)
-        if profile == "kratix":
+        if profile == "together":
+            # The function is a local process here: on the node's network it and Kratix's webhooks would want one port.
+            for each in (image.ours(), adapter.build()):
+                node.load(each)
+        if profile in {"kratix", "together"}:
             with _timed("Kratix and its Git state store"):
                 testbed.kratix.up()
         if profile == "fleet":
@@ -120,6 +127,14 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         run.end()
         raise
     return testbed
+
+
+def _make_images(profile: str) -> None:
+    """What takes minutes where it is not in the cache is made before anything runs."""
+    if profile == "pipelines":
+        package.ours()
+    elif profile == "together":
+        image.ours()
 
 
 @contextmanager

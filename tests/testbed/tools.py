@@ -59,7 +59,7 @@ def files(module: Module) -> Path:
     home = folder(f"{module.name}-{module.version}")
     into = home / "files"
     with locked(home):
-        if not into.exists():
+        if not all((into / name).exists() for name in module.files):
             golang.copy_files(module, into)
     return into
 

@@ -79,7 +79,14 @@ _ETCD = Module(name="etcd", path="go.etcd.io/etcd/server/v3", version="v3.6.12")
 _HELM = Module(name="helm", path="helm.sh/helm/v3", version="v3.19.2")
 _CRANE = Module(name="crane", path="github.com/google/go-containerregistry", version="v0.22.1")
 # The newest that is published as a Go module, of July 2024; a newer one is used by way of the variables.
-_KRATIX = Module(name="kratix", path="github.com/syntasso/kratix", version="v0.125.0", files=("config",))
+_KRATIX = Module(
+    name="kratix",
+    path="github.com/syntasso/kratix",
+    version="v0.125.0",
+    files=("config", "work-creator/scripts"),
+)
+# What the scripts of that Kratix's adapter call, beside kubectl.
+_YQ = Module(name="yq", path="github.com/mikefarah/yq/v4", version="v4.54.2")
 
 # The newest whose requirements the Go proxy has; those of 1.3 and 1.4 it refuses.
 _PROVIDER_KUBERNETES = Module(
@@ -103,6 +110,7 @@ HELM = Tool("helm", "HELM", _HELM, "cmd/helm")
 CRANE = Tool("crane", "CRANE", _CRANE, "cmd/crane")
 KRATIX_MANAGER = Tool("kratix-manager", "KRATIX_MANAGER", _KRATIX)
 KRATIX_ADAPTER = Tool("kratix-adapter", "KRATIX_ADAPTER", _KRATIX, "work-creator/pipeline/cmd")
+YQ = Tool("yq", "YQ", _YQ)
 PROVIDER_KUBERNETES = Tool("provider-kubernetes", "PROVIDER_KUBERNETES", _PROVIDER_KUBERNETES, "cmd/provider")
 
 # What `make test` needs: `crossplane render` with the real core as its engine, and helm for its chart.
@@ -111,5 +119,5 @@ RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI, HELM)
 TESTBED = (
     *(KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBELET, KUBECTL),
     *(ETCD, CRANE, HELM, CROSSPLANE_CORE, CROSSPLANE_CLI),
-    *(KRATIX_MANAGER, KRATIX_ADAPTER, PROVIDER_KUBERNETES),
+    *(KRATIX_MANAGER, KRATIX_ADAPTER, YQ, PROVIDER_KUBERNETES),
 )

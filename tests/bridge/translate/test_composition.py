@@ -69,6 +69,7 @@ def test_the_whole_of_one():
                             "name": "cache",
                             "version": "v1.0.0",
                             "spec": {
+                                "api": {"spec": {"names": {"plural": "caches"}}},
                                 "destinationSelectors": [{"matchLabels": {"environment": "dev"}}],
                                 "workflows": {"resource": {"configure": [{"metadata": {"name": "one"}}]}},
                             },

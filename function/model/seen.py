@@ -1,9 +1,10 @@
-"""The values that stages exchange: frozen, plain, free of protobuf."""
+"""What a request holds, read: the XR, the input, the objects around them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from function.api import names
@@ -97,6 +98,7 @@ class WorkPlacement:
         generation: The Work's generation that it carries (`spec.generation`); None where Kratix is too old to say.
         conditions: Its conditions, by type.
         version_id: `status.versionID`: the commit that Kratix wrote, empty for buckets.
+        pipeline: Whose Work it is of; empty for that of native and adopted documents.
     """
 
     name: str
@@ -106,6 +108,7 @@ class WorkPlacement:
     misplaced: bool
     conditions: Mapping[str, Condition]
     version_id: str
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,19 @@ class Observed:
 
     key: str
     manifest: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What no request says.
+
+    Attributes:
+        now: The time of the call, with a time zone.
+        image: This project's own image, for the reader and the writer of a pipeline's pod; empty where not known.
+    """
+
+    now: datetime
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +161,10 @@ class Seen:
         promise: None where `hold` says why.
         context: By name; an object for matchName, a list for matchLabels.
         destinations: The inventory, by name; empty where this input needs none.
-        observed: What this step composed earlier, by key.
+        observed: What this step composed earlier as delivery, by key.
+        jobs: What it composed earlier to run pipelines, by key: Jobs and all that belongs to them.
+        outputs: The ConfigMaps that writers stored for this XR and Promise.
+        pods: The pods of its Jobs; empty where they are not read.
         strangers: What was composed for other Promises and no step desires so far, by key: a later step's, or that of a
             Promise that this step's input named before.
         existing: The keys of everything that was composed earlier, by whichever step.
@@ -162,10 +181,14 @@ class Seen:
     context: Mapping[str, Any]
     destinations: tuple[Destination, ...]
     observed: Mapping[str, Observed]
+    jobs: Mapping[str, Observed]
     strangers: Mapping[str, Observed]
     existing: frozenset[str]
     adopted: Mapping[str, JsonObject]
     work_placements: tuple[WorkPlacement, ...]
+    outputs: tuple[JsonObject, ...]
+    pods: tuple[JsonObject, ...]
+    host: Host
     requirements: tuple[Requirement, ...]
     earlier: Mapping[str, Condition]
     status: JsonObject
@@ -173,175 +196,16 @@ class Seen:
 
     @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:
-        """The Destinations that each workload group is on, by the group's id: what was composed says so itself."""
+        """The Destinations that each workload group is on, by the group's key: what was composed says so itself."""
         found: dict[str, set[str]] = {}
         for observed in self.observed.values():
             labels = texts(lookup(observed.manifest, "metadata", "labels"))
             group, destination = labels.get(names.DIRECTORY_ID_LABEL), labels.get(names.DESTINATION_LABEL)
             if group and destination:
-                found.setdefault(group, set()).add(destination)
+                found.setdefault(group_key(group, labels.get(names.PIPELINE_LABEL, "")), set()).add(destination)
         return {group: tuple(sorted(targets)) for group, targets in sorted(found.items())}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one check said of the request, or of one document.
-
-    Attributes:
-        document: The document's name; empty for the request.
-        message: Why it failed, one sentence; empty where it passed.
-        error: Whether the expression itself could not be evaluated (it then counts as failed).
-    """
-
-    check: str
-    action: Literal["Deny", "Warn", "Audit"]
-    passed: bool
-    message: str = ""
-    document: str = ""
-    error: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One manifest on its way to a Destination.
-
-    Attributes:
-        name: Unique among the documents of a request.
-        directory: Empty for the root.
-        filename: Below the directory.
-        path: Where it comes from, for errors: `documents[0]`, `adopt(db-1)`.
-    """
-
-    name: str
-    directory: str
-    filename: str
-    manifest: JsonObject
-    path: str
-
-    @property
-    def filepath(self) -> str:
-        """The file below the output's root, as Kratix's work creator names it: directory and all."""
-        return f"{self.directory}/{self.filename}" if self.directory else self.filename
-
-
-Source = Literal["promise", "promise-workflow", "resource-workflow"]
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Labels that a Destination must have, and who says so."""
-
-    match_labels: Mapping[str, str]
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A workload group: the documents that go to the same Destinations.
-
-    Attributes:
-        directory: `.` for the root, as in Kratix.
-        id: md5 of the directory, as in Kratix.
-        selectors: Where its selectors come from, in the order in which Kratix's work creator writes them.
-        documents: By file path.
-    """
-
-    directory: str
-    id: str
-    selectors: tuple[Selector, ...]
-    documents: tuple[Document, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A workload group's Destination, with the reason.
-
-    Attributes:
-        state: `Placed` (chosen now), `Kept` (it was there and stays), `Misplaced` (it stays, though the Destination no
-            longer matches or is gone), `Moved` (it was misplaced elsewhere).
-    """
-
-    directory: str
-    group_id: str
-    destination: str
-    state: Literal["Placed", "Kept", "Misplaced", "Moved"]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Where workload groups go.
-
-    Attributes:
-        unplaced: Directory and reason of each group that no Destination takes.
-    """
-
-    groups: tuple[Group, ...]
-    placements: tuple[Placement, ...]
-    unplaced: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """A resource to compose.
-
-    Attributes:
-        key: Its identity in Crossplane: a changed key deletes and recreates.
-        manifest: Partial: only what this step wants to own.
-    """
-
-    key: str
-    manifest: JsonObject
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What is composed, and how far it has come.
-
-    Attributes:
-        delivered: Whether every Destination has what was last composed.
-        message: What is waited for, or that all is delivered.
-        details: One entry a composed resource for `status.kratix.deliveries`.
-    """
-
-    composed: tuple[Composed, ...]
-    delivered: bool
-    reason: str
-    message: str
-    details: tuple[JsonObject, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the Promise's own pipelines are.
-
-    Attributes:
-        pipelines: One entry a pipeline for `status.kratix.pipelines`.
-    """
-
-    done: bool
-    reason: str
-    message: str
-    pipelines: tuple[JsonObject, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one call decided; `report.py` writes it into the response.
-
-    A stage that did not run left its field as None. With `hold`, `delivery` is what was delivered before, as it was.
-
-    Attributes:
-        judgement: The condition ChecksPassed that the verdicts make.
-        fatal: Why everything must freeze, where what was delivered cannot be rebuilt; empty otherwise.
-    """
-
-    verdicts: tuple[Verdict, ...] = ()
-    judgement: Condition | None = None
-    progress: Progress | None = None
-    documents: tuple[Document, ...] = ()
-    schedule: Schedule | None = None
-    delivery: Delivery | None = None
-    hold: Hold | None = None
-    fatal: str = ""
+def group_key(id_: str, pipeline: str) -> str:
+    """What tells a workload group from the others of its request."""
+    return f"{pipeline}/{id_}" if pipeline else id_

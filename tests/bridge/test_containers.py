@@ -1,0 +1,250 @@
+"""`simulate` with a Promise's own pipelines: local commands, containers by an engine, and what to do without either."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import build
+from bridge import cli, containers
+
+ROOT = Path(__file__).parents[2]
+FIRST = {"name": "one", "image": "registry.example.org/one:v1"}
+
+
+def pipeline(name: str, *given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": name},
+        "spec": {"containers": list(given or [FIRST])},
+    }
+
+
+def folder(tmp_path: Path, *pipelines: Mapping[str, Any], **workflow: Any) -> Path:
+    given = build.promise_input(
+        promise={"ref": {"name": "postgresql"}}, documents=[], **({"workflow": workflow} if workflow else {})
+    )
+    promise = {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Promise",
+        "metadata": {"name": "postgresql"},
+        "spec": {"workflows": {"resource": {"configure": list(pipelines)}}},
+    }
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "all.yaml").write_text(yaml.safe_dump_all([given, promise, build.destination("dev"), build.xr()]))
+    return path
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, Any, str]:
+    """Exit code, outcome, stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["simulate", "-o", "json", *(str(argument) for argument in arguments)])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), yaml.safe_load(out)[0] if out else None, err
+
+
+def condition(outcome: Any) -> tuple[str, str]:
+    found = next(c for c in outcome["conditions"] if c["type"] == "WorkflowCompleted")
+    return found["reason"], found["message"]
+
+
+def texts(outcome: Any) -> dict[str, str]:
+    return {path.rpartition("/")[2]: text for path, text in outcome["files"]["dev"].items()}
+
+
+SCRIPT = f"""{sys.executable} - <<'END'
+import os, pathlib
+given = pathlib.Path(os.environ["KRATIX_INPUT_DIR"], "object.yaml").read_text()
+pathlib.Path(os.environ["KRATIX_OUTPUT_DIR"], "a.yaml").write_text("name: " + os.environ["KRATIX_OBJECT_NAME"] + "\\n")
+pathlib.Path(os.environ["KRATIX_METADATA_DIR"], "status.yaml").write_text(f"lines: {{'size: 1' in given}}\\n")
+END"""
+
+
+def test_pipelines_run_as_local_commands_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder(tmp_path, pipeline("first"), pipeline("second"))
+    second = 'printf "$KRATIX_WORKFLOW_TYPE $KRATIX_WORKFLOW_ACTION $KRATIX_PIPELINE_NAME" > $KRATIX_OUTPUT_DIR/b.txt'
+    code, outcome, err = ran(capsys, path, "--pipeline", f"first={SCRIPT}", "--pipeline", f"second={second}")
+    assert code == 0, err
+    assert condition(outcome) == ("Completed", "pipelines first, second succeeded")
+    assert texts(outcome) == {"a.yaml": "name: orders\n", "b.txt": "resource configure second"}
+    assert outcome["status"]["lines"] is True
+    assert [line.partition(" ended")[0] for line in err.splitlines()] == [
+        "pipeline first: its command",
+        "pipeline second: its command",
+    ]
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not sys.platform.startswith("linux"), reason="needs a mount namespace (Linux, root)"
+)
+def test_a_command_finds_its_folders_where_a_container_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = Path("/kratix").exists()
+    command = "cp /kratix/input/object.yaml /kratix/output/a.yaml && test ! -e /kratix/output/b.yaml"
+    code, outcome, err = ran(capsys, folder(tmp_path, pipeline("first")), "--pipeline", f"first={command}")
+    assert code == 0, err
+    assert yaml.safe_load(texts(outcome)["a.yaml"])["metadata"]["name"] == "orders"
+    assert Path("/kratix").exists() == there, "nothing is left behind"
+
+
+@dataclass(frozen=True)
+class Bad:
+    reason: str
+    command: str
+    condition: tuple[str, str]
+    err: tuple[str, ...] = ()
+    workflow: Mapping[str, Any] = field(default_factory=dict)
+
+
+BAD = {
+    "fails": Bad(
+        "the logs are there, and the condition has the last line",
+        "echo one; echo no quota >&2; exit 3",
+        (
+            "PipelineFailed",
+            "pipeline first failed: its command ended with code 3: no quota; it is tried again after 10m",
+        ),
+        ("  one", "  no quota"),
+    ),
+    "never-ends": Bad(
+        "the deadline ends it, and what it started too",
+        "sleep 60 & sleep 60",
+        (
+            "PipelineFailed",
+            "pipeline first failed: it did not end within 1 s (DeadlineExceeded); it is tried again after 10m",
+        ),
+        workflow={"deadline": "1s"},
+    ),
+    "bad-metadata": Bad(
+        "metadata is checked as in a cluster",
+        "echo 'a: [' > $KRATIX_METADATA_DIR/status.yaml",
+        (
+            "PipelineFailed",
+            "pipeline first failed: status.yaml, line 2: is not YAML: did not find expected node content; it is tried again after 10m",
+        ),
+    ),
+    "suspends": Bad(
+        "what a pipeline asks to wait for is shown",
+        "printf 'suspend: true\\nmessage: ask the DBA' > $KRATIX_METADATA_DIR/workflow-control.yaml",
+        ("WorkflowSuspended", "pipeline first asks to wait for a person: ask the DBA"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_goes_wrong_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = BAD[name]
+    code, outcome, err = ran(
+        capsys, folder(tmp_path, pipeline("first"), **case.workflow), "--pipeline", f"first={case.command}"
+    )
+    assert (code, condition(outcome)) == (2, case.condition), case.reason
+    for line in case.err:
+        assert line in err.splitlines(), case.reason
+
+
+# It takes the client's flags apart as docker does, and runs the container's command here.
+ENGINE = f"""#!{sys.executable}
+import os, subprocess, sys
+args = sys.argv[1:]
+if args[0] == "version":
+    sys.exit(int(os.environ.get("NO_SERVER", "0")))
+assert args[:2] == ["run", "--rm"], args
+env, mounts, entry, rest = {{}}, {{}}, [], args[2:]
+while rest[0].startswith("-"):
+    flag, value, rest = rest[0], rest[1], rest[2:]
+    if flag == "-e": env.update([value.split("=", 1)])
+    elif flag == "-v": source, target = value.split(":")[:2]; mounts[target] = source
+    elif flag == "--entrypoint": entry = [value]
+    else: raise SystemExit(f"unknown flag {{flag}}")
+image, command = rest[0], entry + rest[1:]
+command = [part.replace("/kratix/output", mounts["/kratix/output"]).replace("/kratix/input", mounts["/kratix/input"]) for part in command]
+sys.exit(subprocess.run(command, env={{**os.environ, **env, "IMAGE": image}}).returncode)
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "docker").write_text(ENGINE)
+    (bin_ / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
+    return bin_
+
+
+def test_pipelines_run_as_containers(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = {
+        **FIRST,
+        "command": ["sh", "-c", 'printf "$IMAGE $WHO $0" > /kratix/output/a.txt'],
+        "args": ["$(WHO) $(NOBODY)"],
+        "env": [{"name": "WHO", "value": "$(KRATIX_OBJECT_NAME)"}],
+    }
+    two = {
+        "name": "two",
+        "image": "registry.example.org/two:v1",
+        "command": ["cp", "/kratix/input/object.yaml", "/kratix/output/b.yaml"],
+    }
+    code, outcome, err = ran(capsys, folder(tmp_path, pipeline("first", one, two)))
+    assert code == 0, err
+    found = texts(outcome)
+    assert found["a.txt"] == "registry.example.org/one:v1 orders orders $(NOBODY)"
+    assert yaml.safe_load(found["b.yaml"])["kind"] == "Postgres"
+    assert [line.partition(" ended")[0] for line in err.splitlines()] == [
+        "pipeline first: container one",
+        "pipeline first: container two",
+    ]
+
+
+@dataclass(frozen=True)
+class Cannot:
+    reason: str
+    sentence: str
+    container: Mapping[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    server: bool = True
+
+
+CANNOT = {
+    "no-engine": Cannot(
+        "without an engine it says what to do",
+        "cannot run pipeline first: neither docker nor podman answers here; give a local command for it by "
+        "--pipeline first=COMMAND, or set workflow.pipelines to None in the input",
+        server=False,
+    ),
+    "secret": Cannot(
+        "a variable of a Secret is not known here",
+        "cannot run container one of pipeline first: its variable TOKEN comes from the cluster; give a local command by "
+        "--pipeline first=COMMAND",
+        {"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
+    ),
+    "unknown-pipeline": Cannot(
+        "a typo in a pipeline's name is named",
+        "cannot use --pipeline frist: there is no such pipeline; did you mean first?",
+        arguments=("--pipeline", "frist=true"),
+    ),
+    "no-command": Cannot(
+        "an option that says nothing is refused",
+        "Invalid value for --pipeline: must be NAME=COMMAND, not first (--help shows how)",
+        arguments=("--pipeline", "first"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT)
+def test_what_cannot_run_is_one_sentence(
+    name: str, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CANNOT[name]
+    monkeypatch.setattr(containers, "ENGINES", ("docker",))
+    if not case.server:
+        monkeypatch.setenv("NO_SERVER", "1")
+    code, _, err = ran(capsys, folder(tmp_path, pipeline("first", {**FIRST, **case.container})), *case.arguments)
+    assert (code, err) == (1, f"kratix-crossplane: {case.sentence}\n"), case.reason

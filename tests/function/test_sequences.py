@@ -1,0 +1,323 @@
+"""Sequences: a Promise's pipelines over time, with a simulated core, Kratix and kubelet, against golden traces.
+
+A sequence is `tests/sequences/<name>.yaml`: reason, pipelines (names, or whole Pipelines), input (over the default), runs (for each pipeline
+what became of its Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
+`make update` writes traces anew; read the diff before you commit it.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+import build
+from function import fn, structs
+from function.api import names, work
+from function.api.output import Output
+from function.model import Host, lookup, objects
+from function.simulate import Cluster, State, Step, kubelet, reconcile, start
+from function.simulate.engine import settle
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "tests" / "sequences").glob("*.yaml"))
+SEQUENCES: dict[str, dict[str, Any]] = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
+BEGIN = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+TICK = timedelta(seconds=5)
+DESTINATIONS = [build.destination(f"worker-{i}", {"environment": "dev"}) for i in (1, 2, 3)]
+pytestmark = pytest.mark.laws
+
+
+def pipeline(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, str):
+        return dict(given)
+    return {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": given},
+        "spec": {"containers": [{"name": "run", "image": f"registry.example.org/{given}:v1"}]},
+    }
+
+
+def promise(given: list[Any], version: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Promise",
+        "metadata": {"name": "postgresql", "labels": {"kratix.io/promise-version": version}},
+        "spec": {
+            "destinationSelectors": [{"matchLabels": {"environment": "dev"}}],
+            "workflows": {"resource": {"configure": [pipeline(each) for each in given]}},
+        },
+    }
+
+
+class World:
+    """The cluster over time: what a step does to it, what its Jobs do, and what can be seen of it."""
+
+    def __init__(self, sequence: Mapping[str, Any]) -> None:
+        self.sequence = sequence
+        self.now = BEGIN
+        self.seen: dict[str, int] = {}
+        self.order: dict[str, list[str]] = {}
+        self.dropped: set[str] = set()
+        given = build.promise_input(promise={"ref": {"name": "postgresql"}}, documents=[], **sequence.get("input", {}))
+        self.step = Step(
+            "promise", lambda req: fn.run(req, Host(self.now, "registry.example.org/function-kratix:v1")), given
+        )
+        self.state = start(
+            build.xr(**sequence.get("xr", {})),
+            Cluster.of([promise(sequence["pipelines"], "v1.0.0"), *DESTINATIONS, *sequence.get("objects", ())]),
+        )
+
+    def containers(self, job: Mapping[str, Any], _: Cluster) -> kubelet.Outcome | None:
+        """By the script: the n-th Job of a pipeline does what its n-th entry says, after so many looks at it."""
+        labels, name = job["metadata"]["labels"], job["metadata"]["name"]
+        jobs = self.order.setdefault(labels[names.PIPELINE_LABEL], [])
+        if name not in jobs:
+            jobs.append(name)
+        scripts = self.sequence["runs"].get(labels[names.PIPELINE_LABEL], [{}])
+        script = scripts[min(jobs.index(name), len(scripts) - 1)]
+        self.seen[name] = self.seen.get(name, 0) + 1
+        if "stuck" in script and self.seen[name] <= script.get("for", 10**6):
+            return kubelet.Stuck(**script["stuck"])
+        if self.seen[name] <= script.get("after", 1):
+            return None
+        if "failed" in script:
+            return kubelet.Failed(script["failed"])
+        if "refused" in script:
+            return kubelet.Refused(script["refused"])
+        raw = {
+            key: script[key].encode() if key in script else None
+            for key in ("status", "destination_selectors", "workflow_control")
+        }
+        return kubelet.Wrote(Output({path: content(text) for path, text in script.get("files", {}).items()}, **raw))
+
+    def does(self, action: Mapping[str, Any]) -> None:
+        cluster = self.state.cluster
+        xr = copy.deepcopy(dict(self.state.body))
+        if "spec" in action:
+            xr["spec"] = {**xr["spec"], **action["spec"]}
+        for key, value in action.get("labels", {}).items():
+            xr["metadata"]["labels"].pop(key, None)
+            if value is not None:
+                xr["metadata"]["labels"][key] = value
+        cluster = cluster.having(xr)
+        if "promise" in action:
+            cluster = cluster.having(
+                promise(action["promise"].get("pipelines", self.sequence["pipelines"]), action["promise"]["version"])
+            )
+        if "delete" in action:
+            cluster = cluster.lacking(self.one(**action["delete"]))
+        if "input" in action:
+            self.step = Step("promise", self.step.runner, {**self.step.input, **action["input"]})
+        self.state = State(cluster, self.state.xr, self.state.composed, self.state.intent)
+        self.now += timedelta(seconds=action.get("wait", 0))
+
+    def one(self, kind: str, pipeline: str) -> Any:
+        from function.simulate import Ref
+
+        found = [
+            ref
+            for ref, body in self.state.cluster.objects.items()
+            if ref.kind == kind
+            and (
+                lookup(body, "metadata", "labels", names.PIPELINE_LABEL) == pipeline
+                or (kind == "ConfigMap" and pipeline in ref.name and "-output-" in ref.name)
+            )
+        ]
+        (ref,) = found
+        assert isinstance(ref, Ref)
+        return ref
+
+    def reconcile(self) -> dict[str, Any]:
+        self.now += TICK
+        jobs = {job["metadata"]["name"] for job in self.state.cluster.matching("batch/v1", "Job")}
+        turn = reconcile(self.state, [self.step])
+        after_jobs = {job["metadata"]["name"] for job in turn.state.cluster.matching("batch/v1", "Job")}
+        assert not after_jobs & self.dropped, "a Job that was dropped is never made again under its name"
+        self.dropped |= jobs - after_jobs
+        self.state = settle(turn.state)
+        after = self.picture(turn)
+        cluster = kubelet.reconcile(self.state.cluster, self.containers, self.now)
+        self.state = State(cluster, self.state.xr, self.state.composed, self.state.intent)
+        return after
+
+    def picture(self, turn: Any) -> dict[str, Any]:
+        """What a person sees after a reconcile."""
+        body = self.state.body
+        shown: dict[str, Any] = {"at": int((self.now - BEGIN).total_seconds())}
+        if turn.error:
+            shown["error"] = turn.error
+        shown["conditions"] = {
+            c["type"]: " ".join(filter(None, (c["status"], c["reason"], c.get("message", ""))))
+            for c in objects(lookup(body, "status", "conditions"))
+            if c["type"] in ("WorkflowCompleted", "Scheduled", "Delivered", "Ready")
+        }
+        pipelines = lookup(body, "status", "kratix", "workflows", "configure", "pipelines") or []
+        shown["pipelines"] = [" ".join(str(v) for k, v in p.items() if k != "lastTransitionTime") for p in pipelines]
+        own = {k: v for k, v in (body.get("status") or {}).items() if k not in ("conditions", "kratix")}
+        if own:
+            shown["status"] = own
+        shown["jobs"] = [f"{name} {state}" for name, state in sorted(self.jobs().items())]
+        shown["works"] = self.works()
+        shown["placed"] = self.placed()
+        if turn.deleted:
+            shown["deleted"] = list(turn.deleted)
+        if turn.events:
+            shown["events"] = [f"{event.type} {event.reason}" for event in turn.events]
+        shown["ttl"] = turn.calls[-1].response.meta.ttl.seconds
+        return shown
+
+    def jobs(self) -> dict[str, str]:
+        found = {}
+        for key, ref in self.state.composed.items():
+            body = self.state.cluster.get(ref)
+            if body is not None and ref.kind == "Job":
+                ended = [c["type"] for c in objects(lookup(body, "status", "conditions")) if c["status"] == "True"]
+                found[key] = ended[0] if ended else "running"
+        return found
+
+    def works(self) -> dict[str, dict[str, str]]:
+        found = {}
+        for key, ref in sorted(self.state.composed.items()):
+            body = self.state.cluster.get(ref)
+            if body is not None and "/run/" not in key and ref.kind not in ("Work", "WorkPlacement"):
+                found[key] = {
+                    "manifest": yaml.safe_dump({k: v for k, v in body.items() if k in ("data", "spec")}),
+                    "name": ref.name,
+                }
+            if body is not None and ref.kind in ("Work", "WorkPlacement"):
+                groups = lookup(body, "spec", "workloadGroups") or [body["spec"]]
+                found[key] = {
+                    f"{group['id'][:5]}/{w['filepath']}": shorter(work.unpack(w["content"]))
+                    for group in groups
+                    for w in group["workloads"]
+                }
+        return found
+
+    def placed(self) -> list[str]:
+        placements = self.state.cluster.matching("platform.kratix.io/v1alpha1", "WorkPlacement")
+        return sorted(
+            {
+                f"{p['metadata']['labels']['kratix.io/work']}/{lookup(p, 'spec', 'id')[:5]} on {lookup(p, 'spec', 'targetDestinationName')}"
+                for p in placements
+            }
+        )
+
+
+def content(text: str | Mapping[str, Any]) -> bytes:
+    """A file's bytes: text, base64, or so many bytes that cannot be compressed."""
+    if isinstance(text, str):
+        return text.encode()
+    if "base64" in text:
+        return base64.b64decode(text["base64"])
+    import hashlib
+
+    found = b"".join(hashlib.sha256(str(i).encode()).digest() for i in range(text["noise"] // 32 + 1))
+    return found[: text["noise"]]
+
+
+def shorter(raw: bytes) -> str:
+    return raw.decode() if len(raw) <= 200 and raw.isascii() else f"{len(raw)} bytes"
+
+
+def played(sequence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    world = World(sequence)
+    trace = []
+    before: dict[str, Any] | None = None
+    for step in sequence["steps"]:
+        world.does(step)
+        what = {k: v for k, v in step.items() if k != "reconciles"}
+        if "delete" in step and before is not None:
+            gone = step["delete"]
+            before = {
+                **before,
+                "works": {
+                    k: v
+                    for k, v in before["works"].items()
+                    if gone["kind"] != "Work" or not k.endswith(gone["pipeline"])
+                },
+            }
+        for i in range(step.get("reconciles", 1)):
+            after = world.reconcile()
+            check(before, after, sequence["reason"])
+            same = (
+                i > 0
+                and trace
+                and {**trace[-1], "at": 0, "until": 0}
+                == {**after, "at": 0, "until": 0, **({"does": trace[-1]["does"]} if "does" in trace[-1] else {})}
+            )
+            if same:
+                trace[-1]["until"] = after["at"]
+            else:
+                trace.append({**({"does": what} if what and i == 0 else {}), **after})
+            before = after
+    return trace
+
+
+def check(before: Mapping[str, Any] | None, after: Mapping[str, Any], reason: str) -> None:
+    """What holds at every step of every sequence."""
+    assert sum(job.endswith("running") for job in after["jobs"]) <= 1, f"{reason}: one Job of a workflow at a time"
+    if before is None:
+        return
+    if not after["conditions"]["WorkflowCompleted"].startswith("True"):
+        kept = {key: after["works"].get(key) for key in before["works"]}
+        assert kept == before["works"], f"{reason}: nothing delivered is dropped or changed while a run is under way"
+    moved = {w.partition(" on ")[0] for w in before["placed"]} & {w.partition(" on ")[0] for w in after["placed"]}
+    stays = [w for w in before["placed"] if w.partition(" on ")[0] in moved]
+    assert set(stays) <= set(after["placed"]), f"{reason}: placements stay"
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_the_trace_is_as_written(name: str, update: bool) -> None:
+    sequence = SEQUENCES[name]
+    trace = played(sequence)
+    if update:
+        path = ROOT / "tests" / "sequences" / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({**sequence, "trace": trace}, sort_keys=False, width=120, allow_unicode=True))
+        return
+    assert trace == sequence["trace"], sequence["reason"]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_law_every_sequence_comes_to_rest(name: str) -> None:
+    """After its last step nothing changes any more: what is decided again is decided alike."""
+    world = World(SEQUENCES[name])
+    for step in SEQUENCES[name]["steps"]:
+        world.does(step)
+        for _ in range(step.get("reconciles", 1)):
+            world.reconcile()
+    if SEQUENCES[name].get("restless"):
+        return
+    world.reconcile()
+    before = world.state
+    world.reconcile()
+    assert world.state.cluster.objects == before.cluster.objects
+
+
+def test_law_the_same_request_at_the_same_time_gives_the_same_bytes() -> None:
+    world = World(SEQUENCES["three-in-order"])
+    requests: list[fnv1.RunFunctionRequest] = []
+    inner = world.step.runner
+
+    def noted(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+        requests.append(req)
+        return inner(req)
+
+    world.step = Step("promise", noted, world.step.input)
+    for _ in range(6):
+        world.reconcile()
+    host = Host(world.now, "i")
+    for req in requests:
+        first = fn.run(req, host)
+        assert fn.run(req, host).SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+        assert structs.plain(first.desired.composite.resource, "xr") == structs.plain(
+            fn.run(req, host).desired.composite.resource, "xr"
+        )
