@@ -47,6 +47,10 @@ render: $(READY) crossplane ## Render every example through the real Crossplane 
 crossplane: $(READY) ## Find or build Crossplane's core and CLI (minutes, once, into the user's cache)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.tools
 
+.PHONY: xpkg
+xpkg: $(READY) ## Build build/function-kratix.xpkg, and its image unless RUNTIME=<docker save's file> (Linux, root)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.package build $(RUNTIME)
+
 .PHONY: testbed
 testbed: $(READY) ## Bring up etcd, an API server, Crossplane and Kratix on this machine (Linux, root); NAME and PROFILE
 	@PYTHONPATH=tests $(BIN)/python -m testbed up --name $(NAME) --profile $(PROFILE)

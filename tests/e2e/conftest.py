@@ -64,6 +64,17 @@ def fleet() -> Iterator[Testbed]:
 
 
 @pytest.fixture(scope="session")
+def pipelines() -> Iterator[Testbed]:
+    """Crossplane with a node: Jobs run, and the function is a pod."""
+    run = Run(f"pipelines-{os.getpid()}")
+    testbed = profiles.up("pipelines", run, owner=os.getpid())
+    try:
+        yield testbed
+    finally:
+        run.end()
+
+
+@pytest.fixture(scope="session")
 def apiserver() -> Iterator[ControlPlane]:
     """A kube-apiserver and its etcd alone, for tests that restart them."""
     run = Run(f"api-{os.getpid()}")

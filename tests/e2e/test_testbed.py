@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import profiles, tools
+from testbed import debian, profiles, tools
 from testbed.cache import UnavailableError
 from testbed.run import Run, runs
 from testbed.versions import KUBE_APISERVER
@@ -150,3 +150,23 @@ def test_a_binary_that_cannot_be_run_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UnavailableError, match=r"KUBE_APISERVER is .*, which is not an executable file"):
         tools.find(KUBE_APISERVER)
+
+
+def test_a_missing_package_is_named_where_it_cannot_be_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    missing = {"no-such-runtime": "some-runtime", "no-such-builder": "some-builder", "sh": "dash"}
+    with pytest.raises(UnavailableError, match="some-builder some-runtime are missing, and only as root on Debian"):
+        debian.need(missing)
+
+
+def test_a_package_that_apt_cannot_install_is_an_error_with_its_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        '#!/bin/sh\n[ "$2" = update ] || { echo "E: Unable to locate package $5"; exit 100; }\n', encoding="utf-8"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UnavailableError, match="apt-get exited with 100:\n  E: Unable to locate package some-runtime"):
+        debian.need({"no-such-runtime": "some-runtime"})

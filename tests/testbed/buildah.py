@@ -30,25 +30,26 @@ def build(context: Path, name: str, archive: Path, arguments: Sequence[str] = ()
     """
     # In a chroot, as a container would need what a container engine has; the network is this machine's.
     common = ["--isolation=chroot", *arguments]
-    with locked(folder("images")):  # what another build is at looks unused
+    # Its layers are kept: a store of its own, so that what is quickly built need not wait for it.
+    store = folder("images") / ("kept" if stage else "passing")
+    with locked(store):  # what another build is at looks unused to `rmi --prune`
         if stage:
-            _buildah("build", *common, "--layers", f"--target={stage}", f"--tag={name}-{stage}", str(context))
             common.append("--layers")
-        _buildah("build", *common, f"--tag={name}", str(context))
-        _buildah("push", "--quiet", name, f"docker-archive:{archive}:{name}")
-        _buildah("rmi", "--prune")
+            _buildah(store, "build", *common, f"--target={stage}", f"--tag={name}-{stage}", str(context))
+        _buildah(store, "build", *common, f"--tag={name}", str(context))
+        _buildah(store, "push", "--quiet", name, f"docker-archive:{archive}:{name}")
+        _buildah(store, "rmi", *(["--prune"] if stage else [name]))
 
 
-def _buildah(verb: str, *arguments: str) -> None:
+def _buildah(store: Path, verb: str, *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         policy = Path(scratch, "policy.json")
         policy.write_text(json.dumps(_POLICY), encoding="utf-8")
         notes = Path(scratch, "run")
         notes.mkdir()
-        store = folder("images") / "store"
         words: list[str | Path] = [
             *("unshare", "--mount", "sh", "-c", _ALONE, notes, debian.program("buildah")),
-            *(f"--root={store}", f"--runroot={notes}", "--storage-driver=overlay"),
+            *(f"--root={store / 'root'}", f"--runroot={notes}", "--storage-driver=overlay"),
             *(verb, *(() if verb == "rmi" else (f"--signature-policy={policy}",)), *arguments),
         ]
         command.run(words, purpose=f"run buildah {verb}")

@@ -173,6 +173,16 @@ class Crossplane:
             "TLS_CA_SECRET_NAME": _CA,
             "TLS_CLIENT_SECRET_NAME": _CLIENT,
         }
+        # It makes the CRDs and then their first objects, which fails while the API server does not serve these kinds: "no
+        # matches for kind Lock". What is served before it starts it need not try twice.
+        for path in Path(environment["CRDS_PATH"]).glob("*.yaml"):
+            self.plane.cluster.apply(yaml.safe_load(path.read_text(encoding="utf-8")))
+        self.plane.run.until(
+            "Crossplane's API is served",
+            lambda: self.plane.cluster.serves("pkg.crossplane.io/v1beta1", "Lock", "DeploymentRuntimeConfig"),
+            process=self.plane.process("kube-apiserver"),
+            timeout=_TIMEOUT,
+        )
         command: list[str | Path] = [tools.find(CROSSPLANE_CORE), "core", "init", "--activation=*"]
         for attempt in range(1, _INIT_TRIES + 1):
             try:

@@ -2,9 +2,11 @@
 
 - api: etcd and kube-apiserver
 - controllers: and kube-controller-manager
-- crossplane: and Crossplane, with this project's function installed
-- kratix: and Kratix, with a Git state store
-- together: Crossplane, Kratix, and a node that runs the pipelines of both
+- node: and a node that runs containers
+- crossplane: and Crossplane, on controllers, with this project's function installed
+- pipelines: Crossplane with a node, where this project's function and image are
+- kratix: Crossplane and Kratix, with a Git state store
+- together: Crossplane, Kratix, and a node that runs the pipelines of both; the function is a local process
 - fleet: Crossplane with provider-kubernetes, and two other control planes; no Kratix
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testbed import adapter, image, tools
+from testbed import adapter, image, package, tools
 from testbed.cache import say
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
@@ -50,9 +52,9 @@ PROFILES: dict[str, tuple[Tool, ...]] = {
     "controllers": _CONTROLLERS,
     "node": _NODE,
     "crossplane": _CROSSPLANE,
-    "pipelines": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET),
+    "pipelines": tuple(dict.fromkeys((*_NODE, *_CROSSPLANE))),
     "kratix": (*_CROSSPLANE, KRATIX_MANAGER),
-    "together": (*_CROSSPLANE, KUBE_SCHEDULER, KUBELET, KRATIX_MANAGER, *adapter.needs()),
+    "together": tuple(dict.fromkeys((*_NODE, *_CROSSPLANE, KRATIX_MANAGER, *adapter.needs()))),
     "fleet": (*_CROSSPLANE, PROVIDER_KUBERNETES),
 }
 _OTHERS = ("eu-1", "eu-2")
@@ -84,6 +86,7 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         cache.UnavailableError: Something cannot be built, found or started.
     """
     tools.find_all(PROFILES[profile])
+    _make_images(profile)
     plane = ControlPlane(run, _PLANE)
     node = Node(plane)
     testbed = Testbed(
@@ -124,6 +127,14 @@ def up(profile: str, run: Run, *, owner: int | None) -> Testbed:
         run.end()
         raise
     return testbed
+
+
+def _make_images(profile: str) -> None:
+    """What takes minutes where it is not in the cache is made before anything runs."""
+    if profile == "pipelines":
+        package.ours()
+    elif profile == "together":
+        image.ours()
 
 
 @contextmanager
