@@ -302,12 +302,12 @@ _BROKEN = {
     "an image that cannot be pulled": (
         {"image": "127.0.0.1:1/no/such:1"},
         {},
-        ("PipelineBlocked", "shell", "ImagePull"),
+        ("PipelineBlocked", "shell", "image 127.0.0.1:1/no/such:1 cannot be pulled"),
     ),
     "a container that fails": (
         {"command": ["sh", "-c", "exit 3"]},
         {"jobOptions": {"backoffLimit": 0}, "restartPolicy": "Never"},
-        ("PipelineFailed", "shell", "exit code 3"),
+        ("PipelineFailed", "shell", "ended with code 3"),
     ),
     "a container that never ends": (
         {"command": ["sh", "-c", "sleep 1000"]},

@@ -16,6 +16,7 @@ set -e
 mount -t tmpfs tmpfs "$0"
 exec "$@"
 """
+_READS_POLICY = ("build", "push")
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}  # there is nothing to pull, so nothing to verify
 
 
@@ -33,6 +34,7 @@ def build(context: Path, name: str, archive: Path, arguments: Sequence[str] = ()
     # Its layers are kept: a store of its own, so that what is quickly built need not wait for it.
     store = folder("images") / ("kept" if stage else "passing")
     with locked(store):  # what another build is at looks unused to `rmi --prune`
+        _buildah(store, "rm", "--all")  # of a build that was killed: its images could not be removed
         if stage:
             common.append("--layers")
             _buildah(store, "build", *common, f"--target={stage}", f"--tag={name}-{stage}", str(context))
@@ -50,6 +52,6 @@ def _buildah(store: Path, verb: str, *arguments: str) -> None:
         words: list[str | Path] = [
             *("unshare", "--mount", "sh", "-c", _ALONE, notes, debian.program("buildah")),
             *(f"--root={store / 'root'}", f"--runroot={notes}", "--storage-driver=overlay"),
-            *(verb, *(() if verb == "rmi" else (f"--signature-policy={policy}",)), *arguments),
+            *(verb, *((f"--signature-policy={policy}",) if verb in _READS_POLICY else ()), *arguments),
         ]
         command.run(words, purpose=f"run buildah {verb}")
