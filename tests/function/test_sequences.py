@@ -163,7 +163,8 @@ class World:
             if c["type"] in ("WorkflowCompleted", "Scheduled", "Delivered", "Ready")
         }
         pipelines = lookup(body, "status", "kratix", "workflows", "configure", "pipelines") or []
-        shown["pipelines"] = [" ".join(str(v) for k, v in p.items() if k != "lastTransitionTime") for p in pipelines]
+        fields = ("name", "phase", "attempts", "nextRetryAt", "message")
+        shown["pipelines"] = [" ".join(str(p[field]) for field in fields if field in p) for p in pipelines]
         own = {k: v for k, v in (body.get("status") or {}).items() if k not in ("conditions", "kratix")}
         if own:
             shown["status"] = own
