@@ -179,6 +179,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         attempt=start.attempt,
         image=image,
         deadline=seconds(given.workflow.deadline),
+        defaults=jobs.Defaults.of(given.workflow.defaults),
         pull_secrets=tuple(given.workflow.pull_secrets),
     )
 
