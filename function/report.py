@@ -17,7 +17,7 @@ from google.protobuf import duration_pb2, struct_pb2
 from function import status, structs
 from function.api import names, work
 from function.api.errors import shorten
-from function.api.input import seconds
+from function.api.fields import seconds
 from function.model import (
     Condition,
     Delivery,

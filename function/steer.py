@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from function import runs
 from function.api import names
-from function.api.input import seconds
+from function.api.fields import seconds
 from function.api.pipeline import Pipeline
 from function.model import Seen, lookup, texts
 from function.runs import Run, Try

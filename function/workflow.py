@@ -16,7 +16,7 @@ from typing import Any
 from function import jobs, runs, steer
 from function.api import names, promise
 from function.api.errors import InvalidError
-from function.api.input import seconds
+from function.api.fields import seconds
 from function.api.pipeline import Pipeline
 from function.model import Composed, JsonObject, Produced, Progress, Seen, lookup, texts
 from function.runs import Run, Try

@@ -11,7 +11,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]  # it has stubs 
 from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings  # type: ignore[import-untyped]
 
 from function.api.errors import InvalidError
-from function.api.input import MAX_EXPRESSION
+from function.api.fields import MAX_EXPRESSION
 from function.cel import cost, syntax, wording
 
 MAX_RESULT: Final = 4 * 2**20

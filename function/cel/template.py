@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from function.api.errors import InvalidError, join, shorten
-from function.api.input import MAX_EXPRESSION
+from function.api.fields import MAX_EXPRESSION
 from function.cel.library import ITEM, MAX_RESULT, EvaluationError, Scope, expression, name_of
 
 MAX_DEPTH: Final = 64

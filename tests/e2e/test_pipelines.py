@@ -289,12 +289,19 @@ def test_deletion_removes_jobs_outputs_works_and_files(together: Testbed, xr: Re
     cluster = together.plane.cluster
     xr.delete()
     eventually("the XR is gone", lambda: not xr.seen(), timeout=_SLOW)
-    kinds = (("batch/v1", "Job"), ("v1", "ServiceAccount"), ("rbac.authorization.k8s.io/v1", "Role"))
-    for api_version, kind in kinds:
-        left = lambda a=api_version, k=kind: cluster.list(a, k, _TEAM, labels="kratix.fn.crossplane.io/promise=app")  # noqa: E731
-        eventually(f"every {kind} is gone", lambda left=left: not left(), timeout=_SLOW, show=left)
-    outputs = lambda: cluster.list("v1", "ConfigMap", _TEAM, labels="kratix.fn.crossplane.io/output-of")  # noqa: E731
-    eventually("every output is gone", lambda: not outputs(), timeout=_SLOW, show=outputs)
+    promise = "kratix.fn.crossplane.io/promise=app"
+    made = [
+        ("batch/v1", "Job", promise),
+        ("v1", "ServiceAccount", promise),
+        ("rbac.authorization.k8s.io/v1", "Role", promise),
+        ("v1", "ConfigMap", "kratix.fn.crossplane.io/output-of"),
+    ]
+
+    def left() -> list[str]:
+        found = [(kind, m["metadata"]["name"]) for a, kind, by in made for m in cluster.list(a, kind, _TEAM, labels=by)]
+        return [f"{kind} {name}" for kind, name in found]
+
+    eventually("all that ran is gone", lambda: not left(), timeout=_SLOW, show=left)
     eventually("its files are gone", lambda: not _stored(together, xr, "app"), timeout=_SLOW)
 
 
