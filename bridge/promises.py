@@ -71,7 +71,8 @@ def from_xrd(
     """Make a Promise that offers what an XRD defines.
 
     Requests are delegated to XRs (or claims) on the Destinations that have Crossplane. The XRD, its Compositions and
-    Functions become the Promise's dependencies; what else the files hold is left out, and named on stderr.
+    Functions become the Promise's dependencies. What differs from the XRD's API, and what else the files hold, is said
+    on stderr.
 
     \b
     Examples:
@@ -81,6 +82,7 @@ def from_xrd(
     # Imported where they are used: help is there at once.
     from bridge import sources
     from bridge.translate import promise
+    from bridge.translate.notes import notes
     from bridge.translate.promise import CROSSPLANE_DESTINATIONS, Options
     from function.api.errors import InvalidError
 
@@ -92,6 +94,8 @@ def from_xrd(
         made = promise.promise(found.definition, found.compositions, found.packages, options)
     except InvalidError as error:
         raise FolderError(f"cannot make a Promise of {found.definition.name}: --{error}") from None
+    for note in notes(found.definition):
+        sys.stderr.write(f"differs: {note}\n")
     if found.left_out:
         sys.stderr.write(f"left out: {', '.join(found.left_out)}\n")
     _write(made, output)

@@ -87,7 +87,8 @@ def delegate(
     try:
         made = delegate.xr(request, target)
     except InvalidError as error:
-        raise FolderError(f"cannot delegate {request['kind']} {request['metadata']['name']}: {error}") from None
+        what = f"{request['kind']} {request['metadata']['name']}"
+        raise FolderError(f"cannot delegate {what}: {folders.input}, {error}") from None
     folders.write_document(f"{kind.lower()}.yaml", made)
     folders.write_status(delegate.status(made))
 
@@ -156,7 +157,8 @@ def crossplane(
         made = crossplane.documents(request, crossplane.Charts(charts, helm))
     except InvalidError as error:
         verb = "delete" if action == "delete" else "install"
-        raise FolderError(f"cannot {verb} Crossplane {request['metadata']['name']}: {error}") from None
+        what = f"{verb} Crossplane {request['metadata']['name']}"
+        raise FolderError(f"cannot {what}: {folders.input}, {error}") from None
     for filepath, document in made:
         folders.write_document(filepath, document)
     destination = request["spec"].get("destination")

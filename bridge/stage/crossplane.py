@@ -111,10 +111,10 @@ def documents(request: JsonObject, charts: Charts) -> list[tuple[str, JsonObject
     """File path and document of all that a request installs; the order of the paths is that of the documents.
 
     Raises:
-        InvalidError: A version that is not there, or a name twice, with the path of the field.
+        InvalidError: A version that is not there, a name twice, or a field that the API does not take, with its path.
         FolderError: The chart cannot be rendered.
     """
-    spec: JsonObject = request["spec"]
+    spec = _spec(request)
     version = str(spec.get("version"))
     if version not in charts.versions():
         there = ", ".join(charts.versions())
@@ -128,6 +128,24 @@ def documents(request: JsonObject, charts: Charts) -> list[tuple[str, JsonObject
         *((f"3-packages/{_filename(document)}", document) for document in packages(spec, crds)),
     ]
     return sorted(made, key=lambda item: item[0])
+
+
+def _spec(request: JsonObject) -> JsonObject:
+    """A request's spec; its API refuses all else, but this also runs on files, where nobody has asked an API server."""
+    spec = request.get("spec")
+    if not isinstance(spec, Mapping):
+        raise InvalidError("spec", "is required" if spec is None else "must be an object")
+    for field in ("destination", "features", "resources", "values"):
+        if not isinstance(spec.get(field) or {}, Mapping):
+            raise InvalidError(f"spec.{field}", "must be an object")
+    for field in ("activate", *_PACKAGES):
+        if not isinstance(spec.get(field) or [], list):
+            raise InvalidError(f"spec.{field}", "must be a list")
+    for field in _PACKAGES:
+        for i, entry in enumerate(spec.get(field) or []):
+            if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+                raise InvalidError(f"spec.{field}[{i}]", "must be an object with name and package")
+    return spec
 
 
 def values(spec: JsonObject) -> dict[str, Any]:

@@ -24,13 +24,18 @@ class Folders:
 
     root: Path
 
+    @property
+    def input(self) -> Path:
+        """The file that Kratix puts the request into."""
+        return self.root / "input" / "object.yaml"
+
     def request(self) -> Mapping[str, Any]:
         """The resource request, or the Promise, that the pipeline runs for.
 
         Raises:
             FolderError: It is not there, or is no object with a name.
         """
-        path = self.root / "input" / "object.yaml"
+        path = self.input
         found = read(path, str(path))
         if len(found) != 1:
             raise FolderError(f"cannot read {path}: it must hold one object, not {len(found)}")

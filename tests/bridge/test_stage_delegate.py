@@ -214,7 +214,7 @@ BAD: dict[str, tuple[str, str]] = {
     "no name": ("{apiVersion: a/v1, kind: A}", "ROOT/input/object.yaml, metadata.name: is required"),
     "a long name": (
         yaml.safe_dump(request("n" * 64)),
-        f"cannot delegate Postgres {'n' * 64}: metadata.name: must have at most 63 characters",
+        f"cannot delegate Postgres {'n' * 64}: ROOT/input/object.yaml, metadata.name: must have at most 63 characters",
     ),
 }
 
@@ -234,7 +234,7 @@ def test_short_names_are_kept_and_never_made(tmp_path: Path):
     arguments = ("--group=databases.example.org", "--kind=Postgres", "--name-limit=9")
     assert ran(root, *arguments).returncode == 0
     done = ran(root, *arguments, "--cluster-scoped")
-    says = "cannot delegate Postgres orders: metadata.name: cannot be made different from all others in 9 characters"
+    says = f"cannot delegate Postgres orders: {root}/input/object.yaml, metadata.name: cannot be made different from all others in 9 characters"
     assert (done.returncode, done.stderr) == (1, f"kratix-crossplane: {says}\n")
 
 
