@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.errors import FolderError
+from bridge.stages import pairs
 
 app = typer.Typer(
     name="promise",
@@ -87,7 +88,7 @@ def from_xrd(
     from function.api.errors import InvalidError
 
     options = Options(
-        image, _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
+        image, pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
     )
     found = sources.load(file, xrd)
     try:
@@ -128,22 +129,12 @@ def crossplane(
     options = installation.Options(
         image,
         Charts(charts).versions(),
-        _pairs(function or (), "--function") or {_OURS: _IMAGE},
-        _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
+        pairs(function or (), "--function") or {_OURS: _IMAGE},
+        pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
         version,
         [manifest.body for path in with_ or () for manifest in read(path, str(path))],
     )
     _write(installation.promise(options), output)
-
-
-def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
-        found[key] = value
-    return found
 
 
 def _write(manifest: Mapping[str, Any], output: Format) -> None:
