@@ -164,6 +164,7 @@ def promise(
 
 @app.command()
 def crossplane(
+    promise: Annotated[str, _PROMISE] = "crossplane",
     action: Annotated[str, _ACTION] = "configure",
     charts: Annotated[Path, _CHARTS] = Path("/charts"),
     helm: Annotated[str, _HELM] = "helm",
@@ -184,7 +185,7 @@ def crossplane(
         if action == "delete":
             crossplane.check_deletion(request)
             return
-        made = crossplane.documents(request, crossplane.Charts(charts, helm))
+        made = crossplane.documents(request, crossplane.Charts(charts, helm), promise)
     except InvalidError as error:
         verb = "delete" if action == "delete" else "install"
         what = f"{verb} Crossplane {request['metadata']['name']}"

@@ -109,7 +109,13 @@ def test_core_is_what_the_request_says(charts: Charts):
     assert container["image"] == f"registry.example.org/crossplane:{VERSION}"
     assert container["args"] == ["core", "start", "--enable-operations=true", "--enable-usages=false", "--debug"]
     assert container["resources"]["limits"]["memory"] == "2Gi"
-    assert deployment["metadata"]["labels"]["app.kubernetes.io/version"] == VERSION.removeprefix("v")
+    labels = deployment["metadata"]["labels"]
+    assert labels["app.kubernetes.io/version"] == VERSION.removeprefix("v")
+    assert {key: value for key, value in labels.items() if "request-" in key} == {
+        "kratix.fn.crossplane.io/request-promise": "crossplane",
+        "kratix.fn.crossplane.io/request-name": "eu",
+        "kratix.fn.crossplane.io/request-namespace": "default",
+    }, "the bridge finds the request by them"
 
 
 def test_which_managed_resources_are_activated(charts: Charts):
