@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from bridge.api.names import MANAGER
 from function.api.errors import shorten
-from function.api.names import bounded
+from function.api.names import FIELD_MANAGER, bounded
 
 API_VERSION: Final = "events.k8s.io/v1"
 # Events of cluster-scoped objects are there (client-go, tools/events: event_recorder.go).
@@ -90,7 +89,7 @@ def manifest(event: Event, now: datetime, instance: str) -> dict[str, Any]:
         "kind": "Event",
         "metadata": {"name": bounded(about["name"][:40], *identity), "namespace": about.get("namespace") or NAMESPACE},
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "reportingController": f"bridge.kratix.io/{MANAGER}",
+        "reportingController": f"bridge.kratix.io/{FIELD_MANAGER}",
         "reportingInstance": instance[:128],
         "regarding": dict(about),
         "type": event.type,

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from bridge.errors import ClusterError
+
 API_VERSION: Final = "coordination.k8s.io/v1"
 DURATION: Final = 15  # seconds, as controller-runtime's
 RENEW_DEADLINE: Final = 10.0
@@ -89,7 +91,9 @@ class Election:
         spec = (self._seen or {}).get("spec") or {}
         return Holder(str(spec.get("holderIdentity") or ""), str(spec.get("acquireTime") or ""))
 
-    def wait(self, stop: threading.Event, failed: Callable[[Exception], None], told: Callable[[Holder], None]) -> bool:
+    def wait(
+        self, stop: threading.Event, failed: Callable[[ClusterError], None], told: Callable[[Holder], None]
+    ) -> bool:
         """Wait until the Lease is this candidate's; False where it was stopped before.
 
         Args:
@@ -101,7 +105,7 @@ class Election:
             try:
                 if self.attempt():
                     return True
-            except OSError as error:
+            except ClusterError as error:
                 failed(error)
             if self.holder() != known:
                 known = self.holder()
@@ -122,7 +126,7 @@ class Election:
                     renewed = self.clock()
                     continue
                 cause = f"it is held by {self.holder().name}"
-            except OSError as error:
+            except ClusterError as error:
                 cause = str(error)
             if self.clock() - renewed > RENEW_DEADLINE or self._is_lost():
                 raise LostError(f"cannot renew the Lease {self.namespace}/{self.name}: {cause}")

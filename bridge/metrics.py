@@ -46,26 +46,33 @@ class Metrics:
     """All metrics of the process."""
 
     def __init__(self, live: Live) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call] # it has no hints
         self._registry = CollectorRegistry()
         self._registry.register(_Collector(live))
         controller = ("controller",)
         self._reconciles = Counter(
-            "controller_runtime_reconcile", "Reconciles, by what came of them.", (*controller, "result"),
+            "controller_runtime_reconcile",
+            "Reconciles, by what came of them.",
+            (*controller, "result"),
             registry=self._registry,
         )
         self._errors = Counter(
             "controller_runtime_reconcile_errors", "Reconciles that failed.", controller, registry=self._registry
         )
         self._seconds = Histogram(
-            "controller_runtime_reconcile_time_seconds", "How long reconciles took.", controller,
-            buckets=_RECONCILE_BUCKETS, registry=self._registry,
+            "controller_runtime_reconcile_time_seconds",
+            "How long reconciles took.",
+            controller,
+            buckets=_RECONCILE_BUCKETS,
+            registry=self._registry,
         )
         self._active = Gauge(
             "controller_runtime_active_workers", "Reconciles under way.", controller, registry=self._registry
         )
         self._requests = Counter(
-            "rest_client_requests", "Requests to API servers, by what was answered.", ("code", "host", "method"),
+            "rest_client_requests",
+            "Requests to API servers, by what was answered.",
+            ("code", "host", "method"),
             registry=self._registry,
         )
         self._leader = Gauge(

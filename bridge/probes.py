@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     pages: Pages
     timeout = 10  # who connects and says nothing is let go
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class wants this name
+    def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._answer(200, self.pages.metrics(), "text/plain; version=0.0.4; charset=utf-8")
@@ -87,5 +87,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ARG002 - the base class's signature
+    def log_message(self, format: str, *arguments: Any) -> None:
         """Probes come every few seconds."""

@@ -57,6 +57,11 @@ class Board:
             self._outcomes[kind, name] = after
             return before != after
 
+    def read_one(self, kind: Kind, name: str) -> Outcome:
+        """What is noted of one; an empty outcome where nothing is."""
+        with self._lock:
+            return self._outcomes.get((kind, name), Outcome())
+
     def read(self, kind: Kind) -> Mapping[str, Outcome]:
         """All of a kind, by name."""
         with self._lock:

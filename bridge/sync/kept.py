@@ -1,8 +1,8 @@
 """What a store keeps of each object: as little as decides whether something has to be done, and the rest packed.
 
 What is not kept is not seen: a Promise's status changes often, and is nobody's business here. So two objects that are
-kept alike are one state, and no key is queued for the difference. 1,000 Promises and their XRDs as decoded JSON are some
-50 MB, packed they are five.
+kept alike are one state, and no key is queued for the difference. 1,000 Promises with their XRDs are some 50 MB as
+decoded JSON, and five packed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.api import names as own
+from bridge.observed import Seen, seen
 from bridge.translate import inventory
 from bridge.translate.xrd import PREFIX
 from function.api import names
@@ -67,7 +68,8 @@ def promise(manifest: _Body) -> Promise:
     """What is kept of a Promise."""
     metadata = manifest["metadata"]
     spec = manifest.get("spec")
-    spec = {field: value for field, value in spec.items() if field != "dependencies"} if _is(spec) else spec
+    if isinstance(spec, Mapping):
+        spec = {field: value for field, value in spec.items() if field != "dependencies"}
     labels = _labels(metadata)
     packed = pack(
         {
@@ -84,7 +86,8 @@ def _api(spec: object) -> str:
     api = spec.get("api") if isinstance(spec, Mapping) else None
     body = api.get("spec") if isinstance(api, Mapping) else None
     names_ = body.get("names") if isinstance(body, Mapping) else None
-    plural, group = (part.get(field) if _is(part) else None for part, field in ((names_, "plural"), (body, "group")))
+    plural = names_.get("plural") if isinstance(names_, Mapping) else None
+    group = body.get("group") if isinstance(body, Mapping) else None
     return f"{plural}.{group}" if isinstance(plural, str) and isinstance(group, str) else ""
 
 
@@ -93,44 +96,24 @@ class Made:
     """An object on a Crossplane cluster, made by a bridge or by others.
 
     Attributes:
-        owner: Which bridge made it, and for which CrossplaneCluster; empty where it was none.
         of: The Promise or Destination that it was made of; empty for what others made.
-        leaving: It is being deleted.
-        packed: Its labels, annotations and all besides its status; of others' objects nothing but the name.
     """
 
     name: str
-    uid: str
-    owner: str
     of: str
-    leaving: bool
-    packed: Packed
+    seen: Seen
 
 
 def of_promise(manifest: _Body) -> Made:
     """What is kept of an XRD, a Composition, or a Work that publishes a Promise."""
-    return _made(manifest, _labels(manifest["metadata"]).get(names.PROMISE_LABEL, ""))
+    metadata = manifest["metadata"]
+    return Made(metadata["name"], _labels(metadata).get(names.PROMISE_LABEL, ""), seen(manifest))
 
 
 def of_destination(manifest: _Body) -> Made:
     """What is kept of what stands for a Destination."""
     annotations = manifest["metadata"].get("annotations") or {}
-    return _made(manifest, str(annotations.get(own.DESTINATION_ANNOTATION, "")))
-
-
-def _made(manifest: _Body, of: str) -> Made:
-    metadata = manifest["metadata"]
-    annotations = metadata.get("annotations") or {}
-    owner = str(annotations.get(own.OWNER_ANNOTATION, ""))
-    kept = {"name": metadata["name"], "labels": _labels(metadata)}
-    body: dict[str, Any] = {"metadata": kept}
-    if owner:
-        kept["annotations"] = annotations
-        body |= {field: value for field, value in manifest.items() if field not in ("metadata", "status")}
-        for field in ("namespace", "ownerReferences"):
-            if field in metadata:
-                kept[field] = metadata[field]
-    return Made(metadata["name"], _uid(metadata), owner, of, "deletionTimestamp" in metadata, pack(body))
+    return Made(manifest["metadata"]["name"], str(annotations.get(own.DESTINATION_ANNOTATION, "")), seen(manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,28 +204,9 @@ def site(manifest: _Body) -> Site:
     return Site(metadata["name"], _uid(metadata), int(metadata.get("generation") or 0), pack(body))
 
 
-def contains(there: object, wanted: object) -> bool:
-    """Whether an object has all that is wanted of it; what an API server or others add does not count."""
-    if isinstance(wanted, Mapping):
-        if not isinstance(there, Mapping):
-            # An API server drops an object that is empty, here and there.
-            return there is None and not wanted
-        return all(contains(there.get(field), value) for field, value in wanted.items())
-    if isinstance(wanted, list):
-        if not wanted and there is None:
-            return True
-        same = isinstance(there, list) and len(there) == len(wanted)
-        return same and all(map(contains, there, wanted))  # type: ignore[arg-type] # it is a list
-    return there == wanted and isinstance(there, bool) == isinstance(wanted, bool)
-
-
 def _labels(metadata: Mapping[str, Any]) -> Mapping[str, str]:
     return metadata.get("labels") or {}
 
 
 def _uid(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("uid") or "")
-
-
-def _is(value: object) -> bool:
-    return isinstance(value, Mapping)

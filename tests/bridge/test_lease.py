@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import lease
+from bridge.errors import UnreachableError
 from bridge.lease import Election, Holder, LostError
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -29,12 +30,12 @@ class Server:
 
     def get(self) -> Mapping[str, Any] | None:
         if self.down:
-            raise ConnectionError("connection refused")
+            raise UnreachableError("platform", "read the Lease", "connection refused")
         return self.lease
 
     def write(self, lease: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if self.down:
-            raise ConnectionError("connection refused")
+            raise UnreachableError("platform", "read the Lease", "connection refused")
         current = self.lease["metadata"]["resourceVersion"] if self.lease else None
         if lease["metadata"].get("resourceVersion") != current:
             return None
@@ -140,7 +141,10 @@ def test_who_cannot_renew_stops_before_another_may_lead():
             server.seconds += timeout or 0
             return False
 
-    with pytest.raises(LostError, match="cannot renew the Lease ns/bridge: connection refused"):
+    with pytest.raises(
+        LostError,
+        match="cannot renew the Lease ns/bridge: cannot read the Lease on cluster platform: connection refused",
+    ):
         first.hold(Stop())
     assert server.seconds < lease.DURATION
     server.down = False
@@ -186,7 +190,7 @@ def test_waiting_says_who_leads_once_and_ends_when_stopped():
     stop = Stop()
     assert not candidate(server, "b").wait(stop, failed.append, told.append)
     assert [holder.name for holder in told] == ["a"]
-    assert [str(error) for error in failed] == ["connection refused"]
+    assert [str(error) for error in failed] == ["cannot read the Lease on cluster platform: connection refused"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["attempt", "release", "wait"])), max_size=60))
