@@ -53,10 +53,11 @@ class Lines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def to_stderr(*, for_people: bool, verbose: bool) -> None:
+def to_stderr(*, for_people: bool, verbose: bool, quiet: bool = False) -> None:
     """Set logging up for the process."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines() if for_people else JsonLines())
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    level = logging.ERROR if quiet else logging.INFO
+    logging.basicConfig(level=logging.DEBUG if verbose else level, handlers=[handler], force=True)
     # It logs each retry, with URLs.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

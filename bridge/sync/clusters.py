@@ -85,7 +85,9 @@ def probe(site: Site, seen: Seen, clock: Callable[[], float]) -> float:
                 _watch(site, seen, clock)
             reach = Reach("True", "Connected", f"connected to {site.cluster.server}", _core_version(site))
     except ClusterError as error:
-        site.reach = unreached(error, site.reach.core_version)
+        # What is said first stays: later tries fail for its breaker, and a condition is to be stable.
+        if site.reach.status != "False":
+            site.reach = unreached(error, site.reach.core_version)
         raise
     site.reach = reach
     site.ready = bool(site.shelves) and all(shelf.watch.health.synced for shelf in site.shelves.values())

@@ -26,7 +26,7 @@ from function.api.names import INVENTORY_LABEL
 PROMISE: Final = "gitops-promise"
 INVENTORY: Final = "gitops-inventory"
 
-Tell = Callable[[Site, kept.Promise, Outcome, Outcome], None]
+Tell = Callable[[Site, str, Outcome, Outcome], None]
 
 
 def promise(site: Site, platform: Platform, name: str, tell: Tell) -> None:
@@ -46,8 +46,8 @@ def promise(site: Site, platform: Platform, name: str, tell: Tell) -> None:
         for made in site.own(kinds.WORK, name):
             site.delete(kinds.WORK, made, gitops.NAMESPACE)
     noted = site.board.write("Promise", name, None if found is None else outcome) or Outcome()
-    if found is not None and noted != outcome:
-        tell(site, found, noted, outcome)
+    if noted != outcome:
+        tell(site, name, noted, outcome)
 
 
 def _published(site: Site, platform: Platform, found: kept.Promise) -> Outcome:

@@ -86,6 +86,10 @@ class Platform:
         """All of them."""
         return self.promises, self.destinations, self.inputs, self.secrets, self.sites
 
+    def is_read(self) -> bool:
+        """Whether all of it was read once: what is not there is not there."""
+        return all(watch.health.synced for watch in self.watches)
+
     def promise(self, name: str, spec: Spec) -> kept.Promise | None:
         """A Promise that is published where a spec says; None where it is not."""
         found = self.promises.store.get(Key("", name))

@@ -30,7 +30,7 @@ NAME: Final = "promise"
 # What XRs decide is looked at again after so many seconds: nobody says when the last one is gone.
 AGAIN: Final = 30.0
 
-Tell = Callable[[Site, kept.Promise, Outcome, Outcome], None]
+Tell = Callable[[Site, str, Outcome, Outcome], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def reconcile(site: Site, platform: Platform, name: str, tell: Tell) -> float | 
     """Bring a Promise in step; returns in how many seconds it has to be looked at again, if nothing happens before.
 
     Args:
-        tell: Is called with what was known of the Promise before, and what is now.
+        tell: Is called with what was noted of the Promise before, and what is now.
 
     Raises:
         ClusterError: Something that may work later.
@@ -69,8 +69,8 @@ def reconcile(site: Site, platform: Platform, name: str, tell: Tell) -> float | 
         again = AGAIN
     idle = own is None and outcome == Outcome()
     noted = site.board.write("Promise", name, None if idle else outcome) or Outcome()
-    if own is not None and noted != outcome:
-        tell(site, own, noted, outcome)
+    if noted != outcome:
+        tell(site, name, noted, outcome)
     return again
 
 

@@ -45,6 +45,7 @@ class Found:
 
     Attributes:
         generation: Of the CrossplaneCluster.
+        obstacle: Why nothing is done though it is reached: one word, one sentence.
         promises: What came of each, also of those that are no longer selected.
         selected: Names of the selected Promises.
         destinations: What came of each.
@@ -53,6 +54,7 @@ class Found:
 
     generation: int
     reach: Reach
+    obstacle: tuple[str, str] | None
     promises: _Outcomes
     selected: frozenset[str]
     destinations: _Outcomes
@@ -106,7 +108,9 @@ def _reachable(found: Found) -> _Told:
 
 
 def _synced(found: Found) -> _Told:
-    if found.reach.status != "True":
+    if found.obstacle is not None:
+        return SYNCED, "False", *found.obstacle
+    if found.reach.status == "False":
         return SYNCED, "Unknown", found.reach.reason, "the cluster is not reached, so what is there is not known"
     unseen = [f"Promise {name}" for name in sorted(found.selected - found.promises.keys())]
     unseen += [f"Destination {name}" for name in sorted(found.inventory - found.destinations.keys())]
