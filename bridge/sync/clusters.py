@@ -27,7 +27,8 @@ PROBE: Final = "probe"
 SOON: Final = 0.1
 CALM: Final = 30.0
 _VERSION_LABEL = "app.kubernetes.io/version"
-# What the official chart gives core's Deployment.
+# Where Crossplane's documentation installs it, and what its chart gives core's Deployment.
+_CORE_NAMESPACE = "crossplane-system"
 _CORE = "app.kubernetes.io/name=crossplane,app.kubernetes.io/component=cloud-infrastructure-controller"
 _REASONS: Final[Mapping[int, str]] = {401: "Unauthorized", 403: "Forbidden", 404: "NotServed"}
 
@@ -116,7 +117,7 @@ def _core_version(site: Site) -> str:
     """Of core, as its chart labels it; empty where somebody installed it in another way, or the bridge may not look."""
     query: Query = {"labelSelector": _CORE, "limit": 1}
     try:
-        found = site.cluster.request("GET", kinds.DEPLOYMENT.path(), query=query, doing="read core's version")
+        found = site.cluster.request("GET", kinds.DEPLOYMENT.path(_CORE_NAMESPACE), query=query, doing="read core's version")
     except ApiError:
         return ""
     labels: list[Mapping[str, Any]] = [item["metadata"].get("labels") or {} for item in found.get("items") or ()]
