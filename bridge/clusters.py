@@ -12,31 +12,28 @@ who asked knows whether it still matters. Rotated credentials make a new `Cluste
 from __future__ import annotations
 
 import json
-import ssl
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client.api_client import ApiClient
-from kubernetes.client.configuration import Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config, load_kube_config_from_dict
+from kubernetes.config import ConfigException
 
-from bridge import kubeconfig, sockets
+from bridge import bodies, credentials, sockets
+from bridge.bodies import Call, Stream
 from bridge.breaker import Breaker, Tolerance
-from bridge.errors import ApiError, KubeconfigError, UnreachableError
+from bridge.credentials import Credentials
+from bridge.errors import ApiError
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 
 Query = Mapping[str, str | int]
 
-_PIECE: Final = 1 << 16
 # A load balancer's own answers while there is no API server behind it.
 _GATEWAY: Final = (502, 503, 504)
 _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -68,7 +65,7 @@ class Answer:
     """What a cluster answered.
 
     Attributes:
-        status: The HTTP status, below 400.
+        status: The HTTP status, below 300.
         body: Decoded where it is JSON, else its bytes.
     """
 
@@ -81,34 +78,32 @@ class Cluster:
 
     Args:
         name: How it is called in messages.
-        configuration: Where it is and who asks.
+        who: Where it is and who asks.
         clock: Monotonic seconds.
-        tls: What connections are made with; by default what the configuration says, read anew for each of them.
+        tolerance: When it is not asked for a while.
     """
 
     def __init__(
         self,
         name: str,
-        configuration: Configuration,
+        who: Credentials,
         *,
         clock: Callable[[], float],
         limits: Limits | None = None,
         tolerance: Tolerance | None = None,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
         self.breaker = Breaker(name, clock, tolerance)
         self._clock = clock
-        self._configuration = configuration
-        configuration.connection_pool_maxsize = self.limits.connections
-        configuration.socket_options = sockets.OPTIONS
-        self._client = ApiClient(configuration)
-        self._pool: urllib3.PoolManager = self._client.rest_client.pool_manager
+        self._configuration = who.configuration
+        self._configuration.connection_pool_maxsize = self.limits.connections
+        self._configuration.socket_options = sockets.OPTIONS
+        self._pool: urllib3.PoolManager = ApiClient(self._configuration).rest_client.pool_manager
         self._sockets = sockets.track(self._pool)
         self._closed = threading.Event()
-        if tls is not None:
-            _use(self._pool, tls)
+        if who.tls is not None:
+            sockets.use(self._pool, who.tls)
 
     @classmethod
     def of_kubeconfig(
@@ -125,51 +120,7 @@ class Cluster:
         Raises:
             KubeconfigError: It cannot be used; nothing of its content is shown.
         """
-        config = kubeconfig.read(content)
-        configuration: Configuration = type.__call__(Configuration)
-        # The package writes certificates to files and keeps them until the process ends. Read once, they are removed.
-        with tempfile.TemporaryDirectory(prefix="kubeconfig-") as folder:
-            try:
-                load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-                    config, client_configuration=configuration, persist_config=False, temp_file_path=folder
-                )
-                tls = _context(configuration)
-            except (ConfigException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
-                cause = getattr(error, "reason", None) or type(error).__name__
-                raise KubeconfigError(f"the kubeconfig's certificates cannot be used: {cause}") from None
-        return cls(name, configuration, clock=clock, limits=limits, tolerance=tolerance, tls=tls)
-
-    @classmethod
-    def local(
-        cls,
-        name: str,
-        *,
-        clock: Callable[[], float],
-        path: Path | None = None,
-        context: str = "",
-        limits: Limits | None = None,
-        tolerance: Tolerance | None = None,
-    ) -> Self:
-        """The cluster of a kubeconfig file, or without one that of the pod the bridge runs in.
-
-        Args:
-            path: Of the file; commands and files that it names are the caller's own, and are used.
-            context: Of the file; its current one by default.
-
-        Raises:
-            KubeconfigError: There is no such file or context, or this is no pod.
-        """
-        configuration: Configuration = type.__call__(Configuration)
-        try:
-            if path is None:
-                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            else:
-                load_kube_config(  # type: ignore[no-untyped-call]
-                    str(path), context or None, client_configuration=configuration, persist_config=False
-                )
-        except (ConfigException, OSError) as error:
-            raise KubeconfigError(f"cannot connect to cluster {name}: {error}") from None
-        return cls(name, configuration, clock=clock, limits=limits, tolerance=tolerance)
+        return cls(name, credentials.of_bytes(content), clock=clock, limits=limits, tolerance=tolerance)
 
     @property
     def server(self) -> str:
@@ -189,9 +140,10 @@ class Cluster:
         doing: str = "",
     ) -> Any:
         """Ask, and return the body of the answer: decoded where it is JSON, else bytes. As `send`."""
-        return self.send(
+        answer = self.send(
             method, path, query=query, body=body, content_type=content_type, timeout=timeout, doing=doing
-        ).body
+        )
+        return answer.body
 
     def send(
         self,
@@ -216,17 +168,16 @@ class Cluster:
             ApiError: The answer is an error.
             UnreachableError: There is no answer.
         """
-        doing = doing or f"{_VERBS.get(method, method.lower())} {path}"
-        headers = {"content-type": content_type} if body is not None else {}
-        content = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
-        # API servers compress what is larger than 128 KiB.
-        headers["accept-encoding"] = "gzip"
+        call = Call(self.name, doing or f"{_VERBS.get(method, method.lower())} {path}", self._closed)
+        headers = {"accept-encoding": "gzip"}  # API servers compress what is larger than 128 KiB
+        content = None
+        if body is not None:
+            headers["content-type"] = content_type
+            content = json.dumps(body, separators=(",", ":")).encode()
         deadline = self._clock() + max(self.limits.answer, timeout or 0.0)
-        response = self._open(method, path, query, content, headers, timeout or self.limits.read, doing)
-        try:
-            return self._answer(response, deadline, doing)
-        finally:
-            response.release_conn()
+        url = _url(self.server, path, query)
+        response = self._open(call, method, url, content, headers, timeout or self.limits.read)
+        return Answer(response.status, self._whole(response, call, deadline))
 
     def stream(self, path: str, /, *, query: Query, read_timeout: float, doing: str = "") -> Stream:
         """Open a watch.
@@ -238,9 +189,9 @@ class Cluster:
             ApiError: The answer is an error.
             UnreachableError: There is no answer.
         """
-        doing = doing or f"watch {path}"
-        response = self._open("GET", path, query, None, {}, read_timeout, doing)
-        return Stream(self, response, doing)
+        call = Call(self.name, doing or f"watch {path}", self._closed)
+        response = self._open(call, "GET", _url(self.server, path, query), None, {}, read_timeout)
+        return Stream(response, call, longest=self.limits.line)
 
     def close(self) -> None:
         """End what is under way, in whichever thread, and close all connections. Calls from now on fail."""
@@ -255,28 +206,19 @@ class Cluster:
         self.close()
 
     def _open(
-        self,
-        method: str,
-        path: str,
-        query: Query | None,
-        content: bytes | None,
-        headers: dict[str, str],
-        read: float,
-        doing: str,
+        self, call: Call, method: str, url: str, content: bytes | None, headers: dict[str, str], read: float
     ) -> urllib3.BaseHTTPResponse:
         if self._closed.is_set():
-            raise UnreachableError(self.name, doing, "its connection was closed")
+            raise call.failed("its connection was closed")
         wait = self.breaker.wait()
         if wait > 0:
-            cause = "it did not answer before, and is asked again shortly"
-            raise UnreachableError(self.name, doing, cause, retry_after=wait)
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+            raise call.failed("it did not answer before, and is asked again shortly", retry_after=wait)
         try:
             response = self._pool.request(
                 method,
                 url,
                 body=content,
-                headers={"accept": JSON, **headers, **self._credentials(doing)},
+                headers={"accept": JSON, **headers, **self._authorization()},
                 timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
                 retries=False,
                 redirect=False,
@@ -284,127 +226,35 @@ class Cluster:
             )
         except urllib3.exceptions.HTTPError as error:
             self.breaker.failed()
-            raise self.unreachable(doing, error) from error
-        except UnreachableError:
+            raise call.broke(error) from error
+        except (ConfigException, OSError) as error:
             self.breaker.failed()
-            raise
+            raise call.failed(f"its credentials cannot be read ({type(error).__name__})") from None
         if response.status in _GATEWAY:
             self.breaker.failed()
         else:
             self.breaker.succeeded()
         if response.status >= 300:
-            self._refuse(response, doing)
+            raise self._refused(response, call)
         return response
 
-    def _credentials(self, doing: str) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
         # A pod's token is a file that changes, and a plugin's token expires: the package reads them anew here.
-        try:
-            settings = self._configuration.auth_settings()
-        except (ConfigException, OSError) as error:
-            cause = f"its credentials cannot be read ({type(error).__name__})"
-            raise UnreachableError(self.name, doing, cause) from None
-        values: Mapping[str, Any] = settings
-        return {str(each["key"]): str(each["value"]) for each in values.values() if each.get("value")}
+        settings: Mapping[str, Any] = self._configuration.auth_settings()
+        return {str(each["key"]): str(each["value"]) for each in settings.values() if each.get("value")}
 
-    def _refuse(self, response: urllib3.BaseHTTPResponse, doing: str) -> None:
-        try:
-            answer = self._answer(response, self._clock() + self.limits.read, doing)
-            told = answer.body if isinstance(answer.body, Mapping) else {"message": _first_line(answer.body)}
-        finally:
-            response.close()
-        raise ApiError(
-            self.name, doing, response.status, told, retry_after=_seconds(response.headers.get("retry-after"))
-        )
+    def _refused(self, response: urllib3.BaseHTTPResponse, call: Call) -> ApiError:
+        body = self._whole(response, call, self._clock() + self.limits.read)
+        told = body if isinstance(body, Mapping) else {"message": _first_line(body)}
+        after = _seconds(response.headers.get("retry-after"))
+        return ApiError(call.cluster, call.doing, response.status, told, retry_after=after)
 
-    def _answer(self, response: urllib3.BaseHTTPResponse, deadline: float, doing: str) -> Answer:
-        content = bytearray()
-        try:
-            while piece := response.read1(_PIECE):
-                content += piece
-                if self._clock() > deadline:
-                    raise self._given_up(response, doing, "its answer takes too long")
-                if len(content) > self.limits.size:
-                    raise self._given_up(response, doing, f"its answer is larger than {self.limits.size} bytes")
-        except urllib3.exceptions.HTTPError as error:
-            raise self.unreachable(doing, error) from error
-        if not response.headers.get("content-type", "").startswith(JSON):
-            return Answer(response.status, bytes(content))
-        try:
-            return Answer(response.status, json.loads(content))
-        except (ValueError, RecursionError) as error:
-            raise UnreachableError(self.name, doing, "its answer is not JSON") from error
-
-    def _given_up(self, response: urllib3.BaseHTTPResponse, doing: str, cause: str) -> UnreachableError:
-        response.close()
-        return UnreachableError(self.name, doing, cause)
-
-    def unreachable(self, doing: str, error: Exception) -> UnreachableError:
-        """The error for something that went wrong on the network."""
-        cause = "its connection was closed" if self._closed.is_set() else sockets.cause(error)
-        return UnreachableError(self.name, doing, cause)
+    def _whole(self, response: urllib3.BaseHTTPResponse, call: Call, deadline: float) -> Any:
+        return bodies.whole(response, call, size=self.limits.size, deadline=deadline, clock=self._clock)
 
 
-class Stream:
-    """The lines of a watch, as bytes without the line break.
-
-    A last line without a line break is not given: it is what was left of one when the connection broke.
-    """
-
-    def __init__(self, cluster: Cluster, response: urllib3.BaseHTTPResponse, doing: str) -> None:
-        self._cluster = cluster
-        self._response = response
-        self._doing = doing
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The lines, as they come.
-
-        Raises:
-            UnreachableError: The connection broke or was silent, or a line is too long.
-        """
-        rest = bytearray()
-        try:
-            while piece := self._response.read1(_PIECE):
-                rest += piece
-                if b"\n" in piece:
-                    *lines, last = bytes(rest).split(b"\n")
-                    yield from (line for line in lines if line)
-                    rest = bytearray(last)
-                if len(rest) > self._cluster.limits.line:
-                    cause = f"a line is longer than {self._cluster.limits.line} bytes"
-                    raise UnreachableError(self._cluster.name, self._doing, cause)
-        except (urllib3.exceptions.HTTPError, ValueError) as error:  # ValueError: closed in another thread
-            raise self._cluster.unreachable(self._doing, error) from error
-
-    def interrupt(self) -> None:
-        """End the iteration; from another thread, which may be waiting for a line just now."""
-        sockets.interrupt(self._response)
-
-    def close(self) -> None:
-        """Close the connection, when the iteration is over."""
-        self._response.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-
-def _context(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    return context
-
-
-def _use(pool: urllib3.PoolManager, tls: ssl.SSLContext) -> None:
-    # With the files' names beside it urllib3 would read them again, and they are gone.
-    for setting in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
-        pool.connection_pool_kw.pop(setting, None)
-    pool.connection_pool_kw["ssl_context"] = tls
+def _url(server: str, path: str, query: Query | None) -> str:
+    return f"{server}{path}?{urlencode(query)}" if query else f"{server}{path}"
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -412,5 +262,5 @@ def _seconds(retry_after: str | None) -> float | None:
     return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
 
 
-def _first_line(content: bytes) -> str:
-    return content.decode("utf-8", "replace").strip().partition("\n")[0]
+def _first_line(body: object) -> str:
+    return body.decode("utf-8", "replace").strip().partition("\n")[0] if isinstance(body, bytes) else ""

@@ -130,3 +130,11 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:  # not connected any more
         return
+
+
+def use(pool: urllib3.PoolManager, tls: ssl.SSLContext) -> None:
+    """Have a pool manager make all its connections with one TLS context."""
+    # With the files' names beside it urllib3 would read them again, and they are gone.
+    for setting in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
+        pool.connection_pool_kw.pop(setting, None)
+    pool.connection_pool_kw["ssl_context"] = tls

@@ -18,16 +18,17 @@ A store holds what `keep` keeps of each object, and no more: 5,000 Destinations 
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NoReturn, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
+from bridge import source as told
 from bridge.backoff import Backoff, spread
 from bridge.errors import ApiError, ClusterError, UnreachableError
 from bridge.resources import Resource
+from bridge.source import Lines, Source
 from bridge.store import Key, NoObjectError, Store, key_of
 
 Kept = TypeVar("Kept")
@@ -37,33 +38,6 @@ _PRESENT: Final = ("ADDED", "MODIFIED")
 # A server may ask for a wait of at most so many times the longest of our own.
 _OBEYED: Final = 10
 _log = logging.getLogger(__name__)
-
-
-class Lines(Protocol):
-    """An open watch."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Its lines."""
-
-    def interrupt(self) -> None:
-        """End the iteration, from another thread."""
-
-    def close(self) -> None:
-        """Close it, when the iteration is over."""
-
-
-class Source(Protocol):
-    """What a watch needs of a cluster; `clusters.Cluster` is one."""
-
-    @property
-    def name(self) -> str:
-        """The cluster's name."""
-
-    def request(self, method: str, path: str, /, *, query: Mapping[str, str | int], doing: str) -> Any:
-        """Ask it."""
-
-    def stream(self, path: str, /, *, query: Mapping[str, str | int], read_timeout: float, doing: str) -> Lines:
-        """Open a watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +183,7 @@ class Watch(Generic[Kept]):
                 self._watch()
             else:
                 self._list()
-        except (_RelistError, NoObjectError) as why:
+        except (_RelistError, told.NotUnderstoodError, NoObjectError) as why:
             return self._again(f"cannot go on watching {self.name}: {why}", relist=True)
         except ApiError as error:
             return self._again(str(error), relist=error.status == _GONE, at_least=error.retry_after)
@@ -250,7 +224,7 @@ class Watch(Generic[Kept]):
             if self._stop.is_set():
                 return
             self._contact = self._clock()
-            items, listed, token = _page(answer)
+            items, listed, token = told.page(answer)
             version = version or listed
             there.update(self.store.put(self._typed(item)) for item in items)
             if not token:
@@ -305,11 +279,11 @@ class Watch(Generic[Kept]):
             raise _RelistError(why)
 
     def _event(self, line: bytes) -> None:
-        kind, manifest = _decode(line)
+        kind, manifest = told.event(line)
         self._contact = self._clock()
         if kind == "ERROR":
             self._refused(manifest)
-        version = _version(manifest)
+        version = told.version(manifest)
         if not version:
             raise _RelistError("an event has no version")
         if kind in _PRESENT:
@@ -339,31 +313,3 @@ class Watch(Generic[Kept]):
     def _typed(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         # Built-in kinds have neither in a list.
         return {"apiVersion": self.resource.api_version, "kind": self.resource.kind, **manifest}
-
-
-def _page(answer: object) -> tuple[list[Mapping[str, Any]], str, str]:
-    """The items, the version and the token for the next page."""
-    metadata = answer.get("metadata") if isinstance(answer, Mapping) else None
-    items = (answer.get("items") or []) if isinstance(answer, Mapping) else None
-    if not isinstance(metadata, Mapping) or not isinstance(items, list) or not _version({"metadata": metadata}):
-        raise _RelistError("the answer is no list")
-    if not all(isinstance(item, Mapping) for item in items):
-        raise _RelistError("the list has an item that is no object")
-    return items, str(metadata["resourceVersion"]), str(metadata.get("continue") or "")
-
-
-def _decode(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        raise _RelistError("a line is not JSON") from None
-    manifest = event.get("object") if isinstance(event, Mapping) else None
-    if not isinstance(event, Mapping) or not isinstance(manifest, Mapping):
-        raise _RelistError("a line is no event")
-    return str(event.get("type")), manifest
-
-
-def _version(manifest: Mapping[str, Any]) -> str:
-    metadata = manifest.get("metadata")
-    version = metadata.get("resourceVersion") if isinstance(metadata, Mapping) else None
-    return version if isinstance(version, str) else ""

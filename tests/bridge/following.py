@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.resources import Resource
+from bridge.source import Source
 from bridge.store import Key
-from bridge.watch import Pace, Source, Watch
+from bridge.watch import Pace, Watch
 
 FAST = Pace(page=3, lasts=30, silence=0.5, base=0.002, cap=0.05)
 

@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from bridge.queue import BUCKETS, Queue, Workers
+from bridge.histogram import BUCKETS
+from bridge.queue import Queue, Workers
 
 
 class Clock:
