@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bridge import dryrun, log, queue
+from bridge import credentials, dryrun, log, queue
 from bridge.api import names
 from bridge.clusters import Cluster
 from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
@@ -74,7 +74,7 @@ class _Process:
             signal.signal(number, lambda *_: self._stop.set())
         server = Server(self._flags.listen, Pages(self._sick, self._unready, self._metrics.text))
         server.start()
-        _log.info("listening on %s", self._flags.listen)
+        _log.info("listening on %s", server.address)
         identity = self._identity()
         if identity is None:
             return OK
@@ -152,11 +152,11 @@ class _Process:
 
     def _local(self, name: str) -> Cluster:
         try:
-            cluster = Counted.local(
-                name, clock=time.monotonic, path=self._flags.kubeconfig, context=self._flags.context
-            )
+            path = self._flags.kubeconfig
+            who = credentials.of_pod() if path is None else credentials.of_file(path, self._flags.context)
         except KubeconfigError as error:
-            raise StartError(str(error)) from None
+            raise StartError(f"cannot connect to the platform cluster: {error}") from None
+        cluster = Counted(name, who, clock=time.monotonic)
         cluster.told = self._metrics.requested
         return cluster
 

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from bridge import queue
+from bridge import histogram, queue
 from bridge.clusters import Answer, Cluster
 from bridge.errors import ApiError, UnreachableError
 from bridge.watch import Health
@@ -166,23 +166,23 @@ def _queues(found: Mapping[str, queue.Numbers]) -> Iterator[Metric]:
         for queue_name, numbers in sorted(found.items()):
             counter.add_metric([queue_name], value(numbers))
         yield counter
-    histograms: Mapping[str, tuple[str, Callable[[queue.Numbers], queue.Histogram]]] = {
+    histograms: Mapping[str, tuple[str, Callable[[queue.Numbers], histogram.Histogram]]] = {
         "workqueue_queue_duration_seconds": ("How long keys waited.", lambda n: n.waited),
         "workqueue_work_duration_seconds": ("How long work on a key took.", lambda n: n.worked),
     }
     for name, (said, of) in histograms.items():
         family = HistogramMetricFamily(name, said, labels=["name"])
         for queue_name, numbers in sorted(found.items()):
-            histogram = of(numbers)
-            family.add_metric([queue_name], _cumulative(histogram), histogram.total)
+            took = of(numbers)
+            family.add_metric([queue_name], _cumulative(took), took.total)
         yield family
 
 
-def _cumulative(histogram: queue.Histogram) -> list[tuple[str, float]]:
+def _cumulative(took: histogram.Histogram) -> list[tuple[str, float]]:
     buckets, total = [], 0
-    for bound, count in zip((*queue.BUCKETS, float("inf")), histogram.counts, strict=True):
+    for bound, count in zip((*histogram.BUCKETS, float("inf")), took.counts, strict=True):
         total += count
-        buckets.append(("+Inf" if bound == float("inf") else repr(bound), float(total)))
+        buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
     return buckets
 
 

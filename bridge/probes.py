@@ -52,9 +52,10 @@ class Server:
         self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
 
     @property
-    def port(self) -> int:
+    def address(self) -> str:
         """Where it listens; the kernel chooses for port 0."""
-        return int(self._server.server_address[1])
+        host, port = self._server.server_address[:2]
+        return f"{host!s}:{port}"
 
     def start(self) -> None:
         """Start serving."""

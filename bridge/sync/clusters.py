@@ -117,7 +117,8 @@ def _core_version(site: Site) -> str:
     """Of core, as its chart labels it; empty where somebody installed it in another way, or the bridge may not look."""
     query: Query = {"labelSelector": _CORE, "limit": 1}
     try:
-        found = site.cluster.request("GET", kinds.DEPLOYMENT.path(_CORE_NAMESPACE), query=query, doing="read core's version")
+        path = kinds.DEPLOYMENT.path(_CORE_NAMESPACE)
+        found = site.cluster.request("GET", path, query=query, doing="read core's version")
     except ApiError:
         return ""
     labels: list[Mapping[str, Any]] = [item["metadata"].get("labels") or {} for item in found.get("items") or ()]
