@@ -31,6 +31,14 @@ PROVIDER_CONFIG_ANNOTATION: Final = f"{GROUP}/provider-config"
 # On an EnvironmentConfig that stands for a Destination where Kratix is not installed.
 INVENTORY_LABEL: Final = f"{GROUP}/destination-inventory"
 
+# On everything that a bridge applies to a cluster: whose it is (the label for selectors, the annotation in full), and a
+# digest of what was applied, so that a bridge that starts anew sees that nothing changed.
+OWNER_LABEL: Final = f"{GROUP}/bridge"
+OWNER_ANNOTATION: Final = f"{GROUP}/bridge"
+APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
+# How the bridge is called among the managers of an object's fields.
+FIELD_MANAGER: Final = "kratix-crossplane-bridge"
+
 # On an XR that a Promise's request was delegated to: whose it is. The namespace is not always the XR's own, and
 # PROMISE_LABEL is not set: a Composition may hand labels down, and the function takes what has that one for its own.
 REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"

@@ -1,0 +1,604 @@
+"""An API server in the test's process: real HTTP on a real socket, and faults at will.
+
+It has versions, a history that can be compacted, paged lists at one version, watches with bookmarks, server-side apply
+with field owners, deletion with preconditions, dry runs and discovery. `tests/e2e/test_watch.py` and `test_apply.py` run
+the same tests against kube-apiserver, which is what says that this one behaves.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import select
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from fakeapply import ConflictsError, apply
+
+from bridge.resources import Resource
+from bridge.store import Key, key_of
+from testbed.certificates import Pair, authority, issue
+
+PROMISES = Resource("platform.kratix.io", "v1alpha1", "Promise", "promises", namespaced=False)
+WORKS = Resource("platform.kratix.io", "v1alpha1", "Work", "works", namespaced=True)
+CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
+
+Manifest = dict[str, Any]
+Doing = Literal["list", "watch", "write", "any"]
+TOKEN = "s3cret-token"  # noqa: S105 - of nothing
+EXPIRED = "too old resource version"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request.
+
+    Attributes:
+        on: Which requests it waits for.
+        status: Answer with this HTTP status.
+        headers: Of that answer.
+        cut: Close the connection after so many bytes of the answer, its headers included.
+        reset: Close it with a reset.
+        hang: Say nothing at all for so many seconds.
+        mute: Answer a watch, and then say nothing, not even that it is over.
+        close: End a watch at once, properly.
+        line: Send this line in a watch, then go on.
+        gone: Send a 410 in a watch, then end it.
+        expire: Say of a page's token that it has expired.
+        then: Is done before the answer is begun.
+    """
+
+    on: Doing = "watch"
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    reset: bool = False
+    hang: float = 0.0
+    mute: bool = False
+    close: bool = False
+    line: bytes = b""
+    gone: bool = False
+    expire: bool = False
+    then: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+
+    @property
+    def doing(self) -> Doing:
+        if self.method != "GET":
+            return "write"
+        return "watch" if self.query.get("watch") == "true" else "list"
+
+
+class FakeApi:
+    """Args:
+    tls: Serve TLS; the authority is in `kubeconfig`.
+    bookmark: Seconds between bookmarks; a minute on kube-apiserver.
+    """
+
+    def __init__(self, *resources: Resource, tls: bool = False, bookmark: float = 0.05) -> None:
+        self.resources = resources or (PROMISES, WORKS, CONFIG_MAPS)
+        self.bookmark = bookmark
+        self.changed = threading.Condition()
+        self.version = 100
+        self.objects: dict[Resource, dict[Key, Manifest]] = {resource: {} for resource in self.resources}
+        self.history: dict[Resource, list[tuple[int, str, Manifest]]] = {resource: [] for resource in self.resources}
+        self.compacted = 0
+        self.faults: list[Fault] = []
+        self.requests: list[Request] = []
+        self.pages: dict[str, tuple[int, list[Manifest]]] = {}
+        self.schemas: dict[str, set[str]] = {}  # by kind: the fields of spec that are known
+        self.closing = False
+        self.authority = authority("fake") if tls else None
+        self.port = 0
+        self._open()
+
+    def _open(self) -> None:
+        api = self
+
+        class Handler(_Handler):
+            def setup(self) -> None:
+                self.api = api
+                super().setup()
+
+        self.closing = False
+        self._server = _Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        if self.authority:
+            self._server.tls = _server_context(self.authority)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """As a crash: connections that are open break."""
+        with self.changed:
+            self.closing = True
+            self.changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+        self._server.drop_connections()
+
+    def disconnect(self) -> None:
+        """Break the connections that are open now. With the lock held, nothing that comes next is sent on them."""
+        self._server.drop_connections()
+
+    def reopen(self) -> None:
+        self._open()
+
+    def rotate(self) -> None:
+        """Serve with a certificate of a new authority; connections that are open break."""
+        self.authority = authority("fake, rotated")
+        self.close()
+        self._open()
+
+    def __enter__(self) -> FakeApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.open)
+
+    @property
+    def server(self) -> str:
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
+
+    def kubeconfig(self, *, user: Mapping[str, Any] | None = None, cluster: Mapping[str, Any] | None = None) -> bytes:
+        import base64
+
+        trust = (
+            {"certificate-authority-data": base64.b64encode(self.authority.certificate).decode()}
+            if self.authority
+            else {}
+        )
+        return yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "fake",
+                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+                "clusters": [{"name": "fake", "cluster": {"server": self.server, **trust, **(cluster or {})}}],
+                "users": [{"name": "fake", "user": {"token": TOKEN} if user is None else dict(user)}],
+            }
+        ).encode()
+
+    # What a test does to the cluster.
+
+    def put(self, resource: Resource, name: str, namespace: str = "", **more: Any) -> Manifest:
+        """Create an object or change it; `labels` and `annotations` are its metadata, all else goes to the top."""
+        metadata = {part: more.pop(part) for part in ("labels", "annotations") if part in more}
+        place = {"namespace": namespace} if resource.namespaced else {}
+        manifest = {"metadata": {"name": name, **place, **metadata}, **more}
+        with self.changed:
+            return copy.deepcopy(self.store(resource, manifest))
+
+    def delete(self, resource: Resource, name: str, namespace: str = "") -> None:
+        with self.changed:
+            self.drop(resource, Key(namespace, name))
+
+    def compact(self) -> None:
+        """Forget the history: to resume from before now is 410. Tokens for pages expire too."""
+        with self.changed:
+            self.compacted = self.version
+            self.pages.clear()
+            for history in self.history.values():
+                history.clear()
+
+    def fail(self, *faults: Fault) -> None:
+        """Have these go wrong, each with the next request that it waits for."""
+        with self.changed:
+            self.faults.extend(faults)
+
+    def heal(self) -> None:
+        with self.changed:
+            self.faults.clear()
+
+    def reset(self) -> None:
+        """As new, and with the same versions to come."""
+        self.compact()
+        with self.changed:
+            self.version = 100
+            self.compacted = 0
+            self.requests.clear()
+            for objects in self.objects.values():
+                objects.clear()
+
+    def there(self, resource: Resource, keep: Callable[[Manifest], Any] = lambda manifest: manifest) -> dict[Key, Any]:
+        """What the server has, as a store would have it."""
+        with self.changed:
+            kept = {key: keep(self.typed(resource, manifest)) for key, manifest in self.objects[resource].items()}
+        return {key: value for key, value in kept.items() if value is not None}
+
+    def asked(self, doing: Doing) -> list[Request]:
+        with self.changed:
+            return [request for request in self.requests if request.doing == doing]
+
+    # What the handler does; the lock is held.
+
+    def typed(self, resource: Resource, manifest: Manifest) -> Manifest:
+        return {"apiVersion": resource.api_version, "kind": resource.kind, **manifest}
+
+    def store(self, resource: Resource, manifest: Manifest) -> Manifest:
+        key = key_of(manifest)
+        before = self.objects[resource].get(key)
+        self.version += 1
+        metadata = {
+            **manifest["metadata"],
+            "uid": before["metadata"]["uid"] if before else f"uid-{self.version}",
+            "resourceVersion": str(self.version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        stored = {
+            **{part: value for part, value in manifest.items() if part not in ("apiVersion", "kind")},
+            "metadata": metadata,
+        }
+        self.objects[resource][key] = stored
+        self.tell(resource, "MODIFIED" if before else "ADDED", stored)
+        return stored
+
+    def drop(self, resource: Resource, key: Key) -> None:
+        gone = self.objects[resource].pop(key, None)
+        if gone is not None:
+            self.version += 1
+            self.tell(
+                resource, "DELETED", {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(self.version)}}
+            )
+
+    def tell(self, resource: Resource, kind: str, manifest: Manifest) -> None:
+        self.history[resource].append((self.version, kind, manifest))
+        self.changed.notify_all()
+
+    def fault(self, request: Request) -> Fault:
+        with self.changed:
+            self.requests.append(request)
+            for i, fault in enumerate(self.faults):
+                matches = fault.on in ("any", request.doing)
+                if matches and (not fault.expire or "continue" in request.query):
+                    self.faults.pop(i)
+                    fault.then()
+                    return fault
+        return Fault()
+
+
+def _server_context(by: Pair) -> ssl.SSLContext:
+    pair = issue(by, "fake", ("127.0.0.1", "localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in pair.files.items():
+            (Path(folder) / name).write_bytes(content)
+        context.load_cert_chain(Path(folder) / "tls.crt", Path(folder) / "tls.key")
+    return context
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    tls: ssl.SSLContext | None = None
+
+    def __init__(self, *args: Any) -> None:
+        self.open: set[socket.socket] = set()
+        super().__init__(*args)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            if self.tls is not None:  # in the connection's own thread: a handshake may fail or hang
+                request = self.tls.wrap_socket(request, server_side=True)
+        except OSError:
+            request.close()
+            return
+        self.open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.open.discard(request)
+
+    def drop_connections(self) -> None:
+        for connection in list(self.open):
+            try:
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        return  # connections break here by design
+
+
+class _CutError(OSError):
+    pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    api: FakeApi
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    cut: int | None = None
+    fault: Fault
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_PATCH = do_DELETE = do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
+
+    def _serve(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        length = int(self.headers.get("content-length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        request = Request(self.command, url.path, query, body)
+        self.fault = self.api.fault(request)
+        self.cut = self.fault.cut
+        try:
+            self._answer(request)
+        except _CutError:
+            self.close_connection = True
+            if self.fault.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        except OSError:
+            self.close_connection = True
+
+    def _answer(self, request: Request) -> None:
+        if self.fault.hang:
+            self._silence(self.fault.hang)
+            raise _CutError
+        if self.headers.get("authorization") != f"Bearer {TOKEN}":
+            self._status(401, "Unauthorized", "Unauthorized")
+        elif self.fault.status:
+            self._status(self.fault.status, "", "the fault that was asked for")
+        elif self.fault.expire:
+            self._status(410, "Expired", "The provided continue parameter is too old")
+        elif found := self._resource(request.path):
+            self._resource_request(request, *found)
+        else:
+            self._discovery(request.path)
+
+    def _resource(self, path: str) -> tuple[Resource, Key] | None:
+        parts = [urllib.parse.unquote(part) for part in path.strip("/").split("/")]
+        for resource in self.api.resources:
+            base = resource.path().strip("/").split("/")
+            prefix, rest = base[:-1], parts[len(base) - 1 :]
+            if parts[: len(prefix)] != prefix:
+                continue
+            namespace = ""
+            if resource.namespaced and len(rest) > 2 and rest[0] == "namespaces":
+                namespace, rest = rest[1], rest[2:]
+            if rest and rest[0] == resource.plural and len(rest) <= 2:
+                return resource, Key(namespace, rest[1] if len(rest) > 1 else "")
+        return None
+
+    def _resource_request(self, request: Request, resource: Resource, key: Key) -> None:
+        if request.doing == "watch":
+            self._watch(request, resource, key.namespace)
+        elif request.method == "GET" and not key.name:
+            self._list(request, resource, key.namespace)
+        elif request.method == "GET":
+            with self.api.changed:
+                found = self.api.objects[resource].get(key)
+                found = found and self.api.typed(resource, found)
+            self._json(200, found) if found else self._status(404, "NotFound", "not found")
+        elif request.method == "PATCH":
+            self._apply(request, resource, key)
+        elif request.method == "DELETE":
+            self._delete(request, resource, key)
+        else:
+            self._status(405, "MethodNotAllowed", "not in this server")
+
+    def _list(self, request: Request, resource: Resource, namespace: str) -> None:
+        with self.api.changed:
+            if token := request.query.get("continue"):
+                if token not in self.api.pages:
+                    return self._status(410, "Expired", "The provided continue parameter is too old")
+                version, items = self.api.pages[token]
+            else:
+                version = self.api.version
+                items = [
+                    manifest
+                    for key, manifest in sorted(self.api.objects[resource].items())
+                    if _selected(request.query, manifest) and namespace in ("", key.namespace)
+                ]
+            limit = int(request.query.get("limit") or 0) or len(items)
+            metadata = {"resourceVersion": str(version)}
+            if items[limit:]:
+                metadata["continue"] = f"{version}-{len(items)}-{len(self.api.pages)}"
+                self.api.pages[metadata["continue"]] = version, items[limit:]
+            page = items[:limit]
+            if resource.group:  # kube-apiserver leaves both out of the lists of its own kinds
+                page = [self.api.typed(resource, manifest) for manifest in page]
+        return self._json(
+            200,
+            {"apiVersion": resource.api_version, "kind": f"{resource.kind}List", "metadata": metadata, "items": page},
+        )
+
+    def _watch(self, request: Request, resource: Resource, namespace: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        ends = time.monotonic() + float(request.query.get("timeoutSeconds", "60"))
+        if self.fault.mute:
+            return self._silence(60)
+        if self.fault.line:
+            self._chunk(self.fault.line)
+        if not self.fault.close:
+            for event in self._events(request, resource, namespace, ends):
+                self._chunk(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        self._write(b"0\r\n\r\n")
+        self.close_connection = True
+        return None
+
+    def _events(self, request: Request, resource: Resource, namespace: str, ends: float) -> Iterator[Manifest]:
+        at = int(request.query["resourceVersion"])
+        next_bookmark = time.monotonic() + self.api.bookmark
+        while not self.api.closing and not self._hung_up():
+            with self.api.changed:
+                if at < self.api.compacted or self.fault.gone:
+                    yield {"type": "ERROR", "object": _status(410, "Expired", f"{EXPIRED}: {at}")}
+                    return
+                fresh = [event for event in self.api.history[resource] if event[0] > at]
+                if not fresh:
+                    self.api.changed.wait(0.02)
+                version = self.api.version
+            for version, kind, manifest in fresh:
+                at = version
+                if namespace in ("", manifest["metadata"].get("namespace", "")):
+                    yield from self._event(request, resource, kind, manifest)
+            now = time.monotonic()
+            if (
+                not fresh
+                and (now >= next_bookmark or now >= ends)
+                and request.query.get("allowWatchBookmarks") == "true"
+            ):
+                next_bookmark = now + self.api.bookmark
+                with self.api.changed:
+                    quiet = version == self.api.version
+                if quiet:
+                    at = version
+                    bookmark = {"metadata": {"resourceVersion": str(version), "creationTimestamp": None}, "spec": {}}
+                    yield {"type": "BOOKMARK", "object": self.api.typed(resource, bookmark)}
+            if now >= ends and not fresh:
+                return
+
+    def _event(self, request: Request, resource: Resource, kind: str, manifest: Manifest) -> Iterator[Manifest]:
+        if not _selected(request.query, manifest):
+            if not _selector(request.query):
+                return
+            kind = "DELETED"  # it may have been selected before; kube-apiserver knows, and a client does not mind
+        yield {"type": kind, "object": self.api.typed(resource, manifest)}
+
+    def _apply(self, request: Request, resource: Resource, key: Key) -> None:
+        if self.headers["content-type"] != "application/apply-patch+yaml":
+            return self._status(415, "UnsupportedMediaType", "only server-side apply")
+        known = self.api.schemas.get(resource.kind)
+        unknown = sorted(set(request.body.get("spec", {})) - known) if known is not None else []
+        if unknown and request.query.get("fieldValidation") == "Strict":
+            return self._status(400, "BadRequest", f'strict decoding error: unknown field "spec.{unknown[0]}"')
+        with self.api.changed:
+            before = self.api.objects[resource].get(key)
+            wanted = request.body["metadata"].pop("uid", None)
+            if wanted and (before is None or before["metadata"]["uid"] != wanted):
+                return self._status(409, "Conflict", f"uid mismatch: the provided object specified uid {wanted}")
+            try:
+                after = apply(before, request.body, request.query["fieldManager"])
+            except ConflictsError as conflicts:
+                return self._status(409, "Conflict", str(conflicts), {"causes": conflicts.causes})
+            if request.query.get("dryRun"):
+                after["metadata"] = {"uid": "", "resourceVersion": "", **after["metadata"]}
+            elif before is None or not _same(before, after):
+                after = self.api.store(resource, after)
+            answer = self.api.typed(resource, after)
+        return self._json(200 if before else 201, answer)
+
+    def _delete(self, request: Request, resource: Resource, key: Key) -> None:
+        with self.api.changed:
+            there = self.api.objects[resource].get(key)
+            if there is None:
+                return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
+            for part, wanted in (request.body or {}).get("preconditions", {}).items():
+                if there["metadata"][part] != wanted:
+                    return self._status(409, "Conflict", f"the {part} in the precondition does not match")
+            if not request.query.get("dryRun"):
+                self.api.drop(resource, key)
+        return self._json(200, _status(200, "", "deleted"))
+
+    def _discovery(self, path: str) -> None:
+        for resource in self.api.resources:
+            if path == resource.path().rpartition("/")[0]:
+                kinds = [each for each in self.api.resources if each.api_version == resource.api_version]
+                told = [{"name": each.plural, "kind": each.kind, "namespaced": each.namespaced} for each in kinds]
+                told += [
+                    {"name": f"{each.plural}/status", "kind": each.kind, "namespaced": each.namespaced}
+                    for each in kinds
+                ]
+                return self._json(
+                    200, {"kind": "APIResourceList", "groupVersion": resource.api_version, "resources": told}
+                )
+        return self._status(404, "NotFound", "the server could not find the requested resource")
+
+    def _status(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        self._json(code, _status(code, reason, message, details), self.fault.headers)
+
+    def _json(self, code: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self._write(content)
+
+    def _chunk(self, content: bytes) -> None:
+        self._write(b"%x\r\n%s\r\n" % (len(content), content))
+
+    def flush_headers(self) -> None:
+        if hasattr(self, "_headers_buffer"):
+            self._write(b"".join(self._headers_buffer))
+            self._headers_buffer: list[bytes] = []
+
+    def _write(self, content: bytes) -> None:
+        if self.cut is not None:
+            content, rest = content[: self.cut], content[self.cut :]
+            self.cut -= len(content)
+            self.wfile.write(content)
+            if rest or not self.cut:
+                raise _CutError
+        else:
+            self.wfile.write(content)
+
+    def _silence(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not self.api.closing and not self._hung_up():
+            time.sleep(0.005)
+
+    def _hung_up(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        # There is no next request while one is served: what can be read is the end.
+        return bool(readable)
+
+
+def _status(code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> Manifest:
+    kind = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure" if code >= 400 else "Success"}
+    return {**kind, "code": code, "reason": reason, "message": message, **({"details": details} if details else {})}
+
+
+def _selector(query: Mapping[str, str]) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
+
+
+def _selected(query: Mapping[str, str], manifest: Manifest) -> bool:
+    labels = manifest["metadata"].get("labels") or {}
+    return all(labels.get(name) == value for name, value in _selector(query).items())
+
+
+def _same(before: Manifest, after: Manifest) -> bool:
+    left, right = (copy.deepcopy(manifest) for manifest in (before, after))
+    for manifest in (left, right):
+        for part in ("resourceVersion", "uid", "creationTimestamp"):
+            manifest["metadata"].pop(part, None)
+        for part in ("apiVersion", "kind"):
+            manifest.pop(part, None)
+    return left == right
