@@ -82,6 +82,7 @@ class Voice:
             self._platform.selected(site.spec),
             site.board.read("Destination"),
             self._platform.inventory(site.spec) if site.has_inventory else frozenset(),
+            {"Request": site.board.read("Request"), "XRD": site.board.read("XRD")},
         )
 
     def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:

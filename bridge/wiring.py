@@ -24,7 +24,7 @@ from bridge.errors import ClusterError
 from bridge.fleet import Connect, Fleet
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
-from bridge.sync import clusters, destinations, gitops, kept, kinds, promises
+from bridge.sync import clusters, destinations, gitops, kept, kinds, promises, replies, xrds
 from bridge.sync.board import Kind
 from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
@@ -42,6 +42,7 @@ _ABOUT: Final[Mapping[str, Kind]] = {
     promises.NAME: "Promise",
     gitops.PROMISE: "Promise",
     destinations.NAME: "Destination",
+    xrds.NAME: "XRD",
 }
 
 _log = logging.getLogger("bridge")
@@ -108,6 +109,7 @@ class Bridge:
             dry_run=False,
         )
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
+        self._told: dict[str, replies.Memory] = {}
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
@@ -163,8 +165,14 @@ class Bridge:
     def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
         self._look(site, "Promise", {*of, *others})
+        self._look_at_xrds(site, kind, name)
         if kind is kinds.WORK and not of:
             self._look(site, "Destination", [""])
+
+    def _look_at_xrds(self, site: Site, kind: Resource, name: str) -> None:
+        if site.ready and site.spec.imports is not None and kind in (kinds.XRD, kinds.COMPOSITION):
+            every = (made.name for made in site.shelves[kinds.XRD].all())
+            site.add(xrds.NAME, [name] if kind is kinds.XRD else every)
 
     def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
         self._look(site, "Destination", of)
@@ -184,6 +192,9 @@ class Bridge:
         site.swept = self._outside.clock()
         for kind, names in everything(site, self.platform).items():
             self._look(site, kind, sorted(names))
+        self._look_at_xrds(site, kinds.COMPOSITION, "")
+        if site.spec.replies is not None:
+            site.add(replies.NAME, [""])
 
     def _work_own(self, task: Task) -> float | None:
         return self._timed(task, lambda: self._own(task))
@@ -228,11 +239,20 @@ class Bridge:
             return promises.reconcile(site, self.platform, task.name, self._voice.tell)
         if task.controller == destinations.NAME:
             return destinations.reconcile(site, self.platform, task.name)
+        if task.controller == xrds.NAME:
+            return xrds.reconcile(site, self.platform, task.name)
+        if task.controller == replies.NAME:
+            return replies.reconcile(
+                site, self.platform, self._told.setdefault(site.name, replies.Memory()), self._seconds
+            )
         if task.controller == gitops.PROMISE:
             gitops.promise(site, self.platform, task.name, self._voice.tell)
         else:
             gitops.stock(site, self.platform)
         return None
+
+    def _seconds(self) -> int:
+        return int(self._outside.now().timestamp())
 
     def _probe(self, site: Site) -> float:
         before = (site.ready, site.reach.status)

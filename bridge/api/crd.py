@@ -23,6 +23,10 @@ _RULES: Final = (
         "rule": "[has(self.inCluster), has(self.kubeconfig), has(self.gitops)].filter(way, way).size() == 1",
         "message": "must have exactly one of inCluster, kubeconfig and gitops",
     },
+    {
+        "rule": "!has(self.gitops) || !(has(self.imports) || has(self.replies))",
+        "message": "cannot have imports or replies with gitops: the bridge does not talk to that cluster",
+    },
 )
 _COLUMNS: Final = (
     ("Reachable", "string", '.status.conditions[?(@.type=="Reachable")].status', 0),

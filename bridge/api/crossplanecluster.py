@@ -13,7 +13,7 @@ import pydantic
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bridge.api.names import PUBLISH_LABEL
+from bridge.api.names import IMPORT_LABEL, PUBLISH_LABEL
 from bridge.translate import gitops
 from bridge.translate.composition import FUNCTION, Place
 from bridge.translate.xrd import PREFIX, Scope
@@ -70,6 +70,34 @@ class GitOps(_Model):
     )
 
 
+class Imports(_Model):
+    """XRDs of a cluster that become Promises of the platform."""
+
+    image: str = Field(
+        min_length=1, max_length=512, description="This project's image, which delegates requests to XRs."
+    )
+    xrd_selector: Selector = Field(
+        default_factory=lambda: Selector(match_labels={IMPORT_LABEL: "true"}),
+        description="The XRDs that become Promises.",
+    )
+    destination_selector: Selector = Field(
+        default_factory=lambda: Selector(match_labels=dict(gitops.SELECTOR)),
+        description="The Destinations that are this cluster: XRD, Compositions and XRs go there.",
+    )
+    namespace: str = Field(
+        "", max_length=63, description="Where all XRs go there; by default each stays in its request's namespace."
+    )
+
+
+class Replies(_Model):
+    """What comes back to requests of the XRs that they were delegated to."""
+
+    connection_secrets: bool = Field(
+        default=False,
+        description="Connection Secrets too: into the request's namespace, under the name that they have there.",
+    )
+
+
 class Spec(_Model):
     """What a CrossplaneCluster is to be."""
 
@@ -96,11 +124,17 @@ class Spec(_Model):
         None, description="Together: Kratix is there too. Fleet: it is not. By default Together with inCluster alone."
     )
     function: Name = Field(FUNCTION, description="The name of function-kratix as it is installed there.")
+    imports: Imports | None = Field(None, description="Make XRDs of this cluster Promises of the platform.")
+    replies: Replies | None = Field(
+        None, description="Bring health and status of XRs back to the requests that were delegated to them."
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_way(self) -> Self:
         if sum(way is not None for way in (self.in_cluster, self.kubeconfig, self.gitops)) != 1:
             raise ValueError("must have exactly one of inCluster, kubeconfig and gitops")
+        if self.gitops is not None and (self.imports is not None or self.replies is not None):
+            raise ValueError("cannot have imports or replies with gitops: the bridge does not talk to that cluster")
         return self
 
     @property
@@ -143,7 +177,7 @@ class Published(_Model):
 class Verdict(_Model):
     """Why something is not as it would be."""
 
-    kind: str = Field("Promise", max_length=63, description="Promise or Destination.")
+    kind: str = Field("Promise", max_length=63, description="Promise, Destination, XRD or Request.")
     name: str = Field(max_length=253, description="Its name.")
     reason: str = Field(max_length=MAX_REASON, description="Why, in one sentence.")
 

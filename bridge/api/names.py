@@ -11,6 +11,8 @@ PLURAL: Final = "crossplaneclusters"
 
 # On a Promise: publish it. A CrossplaneCluster may select by other labels.
 PUBLISH_LABEL: Final = f"{GROUP}/publish"
+# On an XRD of a Crossplane cluster: make it a Promise. A CrossplaneCluster may select by other labels.
+IMPORT_LABEL: Final = f"{GROUP}/import"
 # On a ConfigMap in the bridge's namespace: the Promise whose checks, documents, schedule and delivery it holds.
 INPUT_LABEL: Final = f"{GROUP}/input-for"
 INPUT_KEY: Final = "input.yaml"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["Promise", "Destination"]
+Kind = Literal["Promise", "Destination", "XRD", "Request"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ changes only with their status.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal
@@ -50,6 +50,7 @@ class Found:
         selected: Names of the selected Promises.
         destinations: What came of each.
         inventory: Names of the selected Destinations, where the cluster gets an inventory.
+        others: What came of imported XRDs and of replies, by kind.
     """
 
     generation: int
@@ -59,6 +60,7 @@ class Found:
     selected: frozenset[str]
     destinations: _Outcomes
     inventory: frozenset[str]
+    others: Mapping[str, _Outcomes] = field(default_factory=dict)
 
 
 def status(found: Found, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -94,6 +96,8 @@ def status(found: Found, before: Mapping[str, Any], now: datetime) -> dict[str, 
 def _all(found: Found) -> Iterable[tuple[str, str, Outcome]]:
     yield from (("Promise", name, outcome) for name, outcome in sorted(found.promises.items()))
     yield from (("Destination", name, outcome) for name, outcome in sorted(found.destinations.items()))
+    for kind, outcomes in sorted(found.others.items()):
+        yield from ((kind, name, outcome) for name, outcome in sorted(outcomes.items()))
 
 
 def _verdicts(told: Iterable[tuple[str, str, str]]) -> list[Verdict]:

@@ -79,9 +79,7 @@ def until(cluster: Cluster, name: str, type_: str, state: str, *, reason: str = 
         same = found.get("status") == state and reason in ("", found.get("reason"))
         return found if same else {}
 
-    return eventually(
-        f"{name} is {type_}={state} {reason}", holds, timeout=timeout, show=lambda: status(cluster, name)
-    )
+    return eventually(f"{name} is {type_}={state} {reason}", holds, timeout=timeout, show=lambda: status(cluster, name))
 
 
 @dataclass
