@@ -26,6 +26,7 @@ from function.api.names import APPLIED_ANNOTATION, OWNER_ANNOTATION
 
 Action = Literal["created", "changed", "unchanged", "deleting", "deleted", "absent"]
 
+_NOT_FOUND: Final = 404
 _SHOWN: Final = 3
 _MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
 
@@ -120,14 +121,19 @@ class Applier:
             ClusterError: Anything else that a cluster says, or that it does not answer.
         """
         which = ref(manifest)
+        doing = f"apply {which}"
+        resource = self._resource(str(manifest["apiVersion"]), which, doing)
         marked = self.owner.marked(manifest)
+        if there is None:
+            # A watch may be behind, or not see what has no owner; server-side apply would make one object of both.
+            there = self._look(resource, which, doing)
         if there is not None:
-            self._check_owner(f"apply {which}", there)
+            self._check_owner(doing, there)
             if there.deleting:
                 return Result(which, "deleting")
             if self._is_applied(which, marked, there):
                 return Result(which, "unchanged")
-        return self._patch(which, marked, there)
+        return self._patch(resource, which, marked, there, doing)
 
     def delete(self, api_version: str, which: Ref, there: Seen) -> Result:
         """Delete an object if it is still as it was seen.
@@ -147,11 +153,12 @@ class Applier:
             "kind": "DeleteOptions",
             "preconditions": {"uid": there.uid, "resourceVersion": there.version},
         }
-        query = {"dryRun": "All"} if self._dry_run else {}
+        if self._dry_run:
+            body["dryRun"] = ["All"]  # in the query it is not looked at where there is a body, and the object would go
         try:
-            self.cluster.request("DELETE", path, query=query, body=body, doing=doing)
+            self.cluster.request("DELETE", path, body=body, doing=doing)
         except ApiError as error:
-            if error.status == 404:
+            if error.status == _NOT_FOUND:
                 return Result(which, "absent")
             raise
         with self._lock:
@@ -189,9 +196,17 @@ class Applier:
             return True
         return there.applied == applied and carries(there.manifest, marked)
 
-    def _patch(self, which: Ref, marked: Mapping[str, Any], there: Seen | None) -> Result:
-        doing = f"apply {which}"
-        resource = self._resource(str(marked["apiVersion"]), which, doing)
+    def _look(self, resource: Resource, which: Ref, doing: str) -> Seen | None:
+        try:
+            return seen(self.cluster.request("GET", resource.path(which.namespace, which.name), doing=doing))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def _patch(
+        self, resource: Resource, which: Ref, marked: Mapping[str, Any], there: Seen | None, doing: str
+    ) -> Result:
         query = {"fieldManager": self.owner.manager, "fieldValidation": "Strict"}
         if self._dry_run:
             query["dryRun"] = "All"
@@ -207,6 +222,8 @@ class Applier:
                 doing=doing,
             )
         except ApiError as error:
+            if error.status == _NOT_FOUND:  # its CRD is gone, or its namespace
+                self.discovery.forget(resource.api_version, resource.kind)
             self._explain(error)
         now = seen(answer.body)
         if self._dry_run:
@@ -220,7 +237,7 @@ class Applier:
     def _check_owner(self, doing: str, there: Seen) -> None:
         if there.owner == self.owner.identity:
             return
-        whose = f"it is the bridge {there.owner}'s" if there.owner else "it is there, and no bridge made it"
+        whose = f"it belongs to the bridge {there.owner}" if there.owner else "it is there, and no bridge made it"
         raise ForeignError(self.cluster.name, doing, whose)
 
     def _resource(self, api_version: str, which: Ref, doing: str) -> Resource:
@@ -234,8 +251,8 @@ class Applier:
         conflicts = sorted({(_manager(cause), cause.field) for cause in error.causes if _is_conflict(cause)})
         if not conflicts:
             raise error
-        if any(f"[{OWNER_ANNOTATION}]" in field for _, field in conflicts):
-            raise ForeignError(error.cluster, error.doing, "it is another bridge's") from error
+        if any(field.endswith(f".{OWNER_ANNOTATION}") for _, field in conflicts):
+            raise ForeignError(error.cluster, error.doing, "it belongs to another bridge") from error
         raise ConflictError(error.cluster, error.doing, tuple(conflicts)) from error
 
 

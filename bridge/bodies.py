@@ -40,10 +40,10 @@ class Call:
         return self.failed("its connection was closed" if self.closed.is_set() else sockets.cause(error))
 
 
-def whole(
+def read(
     response: urllib3.BaseHTTPResponse, call: Call, *, size: int, deadline: float, clock: Callable[[], float]
-) -> Any:
-    """All of it: decoded where it is JSON, else bytes. The connection can be used again afterwards.
+) -> bytes:
+    """All of it. The connection can be used again afterwards.
 
     Args:
         size: At most so many bytes.
@@ -67,12 +67,25 @@ def whole(
         response.close()
         raise
     response.release_conn()
-    if not response.headers.get("content-type", "").startswith("application/json"):
-        return bytes(content)
+    return bytes(content)
+
+
+def decode(response: urllib3.BaseHTTPResponse, call: Call, content: bytes) -> Any:
+    """JSON, decoded; plain text, as bytes.
+
+    Raises:
+        UnreachableError: It is neither. An answer that was cut in its headers is one of these: http.client takes the
+            end of a connection for the end of the headers.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if kind == "text/plain":
+        return content
     try:
-        return json.loads(content)
+        if kind == "application/json":
+            return json.loads(content)
     except (ValueError, RecursionError):
         raise call.failed("its answer is not JSON") from None
+    raise call.failed("its answer is neither JSON nor text")
 
 
 class Stream:

@@ -45,6 +45,13 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._until = 0.0
+        self._cause = ""
+
+    @property
+    def cause(self) -> str:
+        """Why the last call got no answer; what those are told that it does not let pass."""
+        with self._lock:
+            return self._cause
 
     @property
     def is_open(self) -> bool:
@@ -71,10 +78,11 @@ class Breaker:
         with self._lock:
             self._failures = 0
 
-    def failed(self) -> None:
-        """There was none."""
+    def failed(self, cause: str) -> None:
+        """There was none, and why."""
         with self._lock:
             self._failures += 1
+            self._cause = cause
             opened = self._failures - self._tolerance.failures
             if opened >= 0:
                 self._until = self._clock() + self._backoff.seconds(opened)

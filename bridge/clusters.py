@@ -27,7 +27,7 @@ from bridge import bodies, credentials, sockets
 from bridge.bodies import Call, Stream
 from bridge.breaker import Breaker, Tolerance
 from bridge.credentials import Credentials
-from bridge.errors import ApiError
+from bridge.errors import ApiError, UnreachableError
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -66,7 +66,7 @@ class Answer:
 
     Attributes:
         status: The HTTP status, below 300.
-        body: Decoded where it is JSON, else its bytes.
+        body: Decoded where it is JSON, bytes where it is plain text.
     """
 
     status: int
@@ -139,7 +139,7 @@ class Cluster:
         timeout: float | None = None,
         doing: str = "",
     ) -> Any:
-        """Ask, and return the body of the answer: decoded where it is JSON, else bytes. As `send`."""
+        """Ask, and return the body of the answer: decoded where it is JSON, else text as bytes. As `send`."""
         answer = self.send(
             method, path, query=query, body=body, content_type=content_type, timeout=timeout, doing=doing
         )
@@ -177,7 +177,7 @@ class Cluster:
         deadline = self._clock() + max(self.limits.answer, timeout or 0.0)
         url = _url(self.server, path, query)
         response = self._open(call, method, url, content, headers, timeout or self.limits.read)
-        return Answer(response.status, self._whole(response, call, deadline))
+        return Answer(response.status, bodies.decode(response, call, self._read(response, call, deadline)))
 
     def stream(self, path: str, /, *, query: Query, read_timeout: float, doing: str = "") -> Stream:
         """Open a watch.
@@ -212,31 +212,39 @@ class Cluster:
             raise call.failed("its connection was closed")
         wait = self.breaker.wait()
         if wait > 0:
-            raise call.failed("it did not answer before, and is asked again shortly", retry_after=wait)
+            # The same words as before: a condition that tells them does not flap.
+            raise call.failed(self.breaker.cause, retry_after=wait)
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=content,
-                headers={"accept": JSON, **headers, **self._authorization()},
-                timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
+            response = self._ask(method, url, content, headers, read)
         except urllib3.exceptions.HTTPError as error:
-            self.breaker.failed()
-            raise call.broke(error) from error
+            unreachable = call.broke(error)
+            self.breaker.failed(unreachable.cause)
+            raise unreachable from error
         except (ConfigException, OSError) as error:
-            self.breaker.failed()
-            raise call.failed(f"its credentials cannot be read ({type(error).__name__})") from None
+            unreachable = call.failed(f"its credentials cannot be read ({type(error).__name__})")
+            self.breaker.failed(unreachable.cause)
+            raise unreachable from None
         if response.status in _GATEWAY:
-            self.breaker.failed()
+            self.breaker.failed(f"there is no API server behind its address (HTTP {response.status})")
         else:
             self.breaker.succeeded()
         if response.status >= 300:
             raise self._refused(response, call)
         return response
+
+    def _ask(
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str], read: float
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            method,
+            url,
+            body=content,
+            headers={"accept": JSON, **headers, **self._authorization()},
+            timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
 
     def _authorization(self) -> dict[str, str]:
         # A pod's token is a file that changes, and a plugin's token expires: the package reads them anew here.
@@ -244,13 +252,18 @@ class Cluster:
         return {str(each["key"]): str(each["value"]) for each in settings.values() if each.get("value")}
 
     def _refused(self, response: urllib3.BaseHTTPResponse, call: Call) -> ApiError:
-        body = self._whole(response, call, self._clock() + self.limits.read)
-        told = body if isinstance(body, Mapping) else {"message": _first_line(body)}
+        content = self._read(response, call, self._clock() + self.limits.read)
+        try:
+            told = bodies.decode(response, call, content)
+        except UnreachableError:  # a page of a proxy, say; its status tells enough
+            told = content
+        if isinstance(told, bytes):
+            told = {"message": told.decode("utf-8", "replace").strip().partition("\n")[0]}
         after = _seconds(response.headers.get("retry-after"))
         return ApiError(call.cluster, call.doing, response.status, told, retry_after=after)
 
-    def _whole(self, response: urllib3.BaseHTTPResponse, call: Call, deadline: float) -> Any:
-        return bodies.whole(response, call, size=self.limits.size, deadline=deadline, clock=self._clock)
+    def _read(self, response: urllib3.BaseHTTPResponse, call: Call, deadline: float) -> bytes:
+        return bodies.read(response, call, size=self.limits.size, deadline=deadline, clock=self._clock)
 
 
 def _url(server: str, path: str, query: Query | None) -> str:
@@ -260,7 +273,3 @@ def _url(server: str, path: str, query: Query | None) -> str:
 def _seconds(retry_after: str | None) -> float | None:
     # A date is allowed too, and API servers do not send one.
     return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
-
-
-def _first_line(body: object) -> str:
-    return body.decode("utf-8", "replace").strip().partition("\n")[0] if isinstance(body, bytes) else ""

@@ -16,7 +16,7 @@ import yaml
 
 from bridge.errors import KubeconfigError
 
-_SIZE = 1 << 20
+_SIZE = 128 << 10
 _CLUSTER: Final = ("server", "certificate-authority-data", "insecure-skip-tls-verify", "tls-server-name", "proxy-url")
 _USER: Final = ("token", "client-certificate-data", "client-key-data", "username", "password")
 _DATA: Final = ("certificate-authority-data", "client-certificate-data", "client-key-data")
@@ -59,7 +59,7 @@ def _parse(content: bytes) -> Mapping[str, Any]:
     if len(content) > _SIZE:
         raise KubeconfigError(f"the kubeconfig has more than {_SIZE} bytes")
     try:
-        config = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        config = yaml.safe_load(content)  # libyaml's faster loader crashes the process on deep nesting
     except (yaml.YAMLError, ValueError, RecursionError):
         # The parser's own message shows the text around the mistake.
         raise KubeconfigError("the kubeconfig is not YAML") from None
@@ -89,8 +89,8 @@ def _checked(part: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> di
             cause = f"the kubeconfig's {name}.{field} would read a file of the bridge, and is refused"
             raise KubeconfigError(f"{cause}; its content may be there as {_as_data(field)}")
         if field not in (*allowed, *_IDLE):
-            shown = field if field.isprintable() and len(field) < 40 else "a field"
-            raise KubeconfigError(f"the kubeconfig's {name} has {shown!r}, which the bridge does not know")
+            shown = repr(field) if field.isprintable() and len(field) < 40 else "a field"
+            raise KubeconfigError(f"the kubeconfig's {name} has {shown}, which the bridge does not know")
     used = {field: part[field] for field in allowed if part.get(field) not in (None, "")}
     for field, value in used.items():
         _check_value(f"{name}.{field}", field, value)

@@ -48,13 +48,15 @@ class Owner:
     """On whose behalf objects are applied.
 
     Attributes:
-        identity: What no other bridge has, such as the UID of its cluster and its own name; at most 63 characters of
-            any kind are not asked for, as only its digest is a label.
-        manager: Of the fields.
+        identity: What no other bridge has, such as the UID of its cluster and its own name.
     """
 
     identity: str
-    manager: str = names.FIELD_MANAGER
+
+    @property
+    def manager(self) -> str:
+        """Of the fields; each owner has its own, so that two that take an object for theirs are a conflict."""
+        return f"{names.FIELD_MANAGER}-{names.digest(self.identity)}"
 
     @property
     def label(self) -> str:
@@ -124,8 +126,11 @@ def seen(manifest: Mapping[str, Any]) -> Seen:
 def carries(observed: object, desired: object) -> bool:
     """Whether all that is desired is there as it is desired; what others added does not matter.
 
-    In a list it does: what a list's items are merged by is known to the server alone.
+    In a list it does: what a list's items are merged by is known to the server alone. What is desired and empty may be
+    left out.
     """
+    if observed is None and desired in (None, {}, []):
+        return True
     if isinstance(desired, Mapping):
         there = observed if isinstance(observed, Mapping) else {}
         return all(carries(there.get(field), value) for field, value in desired.items())

@@ -22,7 +22,7 @@ from function.api.errors import InvalidError
 from function.api.names import INVENTORY_LABEL
 
 NAME: Final = "destination"
-AGAIN: Final = 30.0
+AGAIN: Final = 15.0
 
 _BY_KIND: Final[Mapping[tuple[str, str], Resource]] = {(k.api_version, k.kind): k for k in kinds.INVENTORY}
 

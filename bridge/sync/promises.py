@@ -28,7 +28,7 @@ from function.api.names import PROMISE_LABEL
 NAME: Final = "promise"
 
 # What XRs decide is looked at again after so many seconds: nobody says when the last one is gone.
-AGAIN: Final = 30.0
+AGAIN: Final = 15.0
 
 Tell = Callable[[Site, str, Outcome, Outcome], None]
 

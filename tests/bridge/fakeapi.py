@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from fakeapply import ConflictsError, apply
+from fakeapply import ConflictsError, apply, update
 
 from bridge.resources import Resource
 from bridge.store import Key, key_of
@@ -281,7 +282,7 @@ class FakeApi:
 
 
 def _server_context(by: Pair) -> ssl.SSLContext:
-    pair = issue(by, "fake", ("127.0.0.1", "localhost"))
+    pair = issue(by, "kube-apiserver", ("127.0.0.1", "localhost"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in pair.files.items():
@@ -321,7 +322,8 @@ class _Server(ThreadingHTTPServer):
                 continue
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        return  # connections break here by design
+        if not isinstance(sys.exception(), OSError):  # connections break here by design
+            super().handle_error(request, client_address)
 
 
 class _CutError(OSError):
@@ -404,6 +406,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._apply(request, resource, key)
         elif request.method == "DELETE":
             self._delete(request, resource, key)
+        elif request.method == "PUT":
+            self._update(request, resource, key)
         else:
             self._status(405, "MethodNotAllowed", "not in this server")
 
@@ -502,7 +506,8 @@ class _Handler(BaseHTTPRequestHandler):
             if wanted and (before is None or before["metadata"]["uid"] != wanted):
                 return self._status(409, "Conflict", f"uid mismatch: the provided object specified uid {wanted}")
             try:
-                after = apply(before, request.body, request.query["fieldManager"])
+                force = request.query.get("force") == "true"
+                after = apply(before, request.body, request.query["fieldManager"], force=force)
             except ConflictsError as conflicts:
                 return self._status(409, "Conflict", str(conflicts), {"causes": conflicts.causes})
             if request.query.get("dryRun"):
@@ -512,6 +517,15 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.api.typed(resource, after)
         return self._json(200 if before else 201, answer)
 
+    def _update(self, request: Request, resource: Resource, key: Key) -> None:
+        with self.api.changed:
+            before = self.api.objects[resource].get(key)
+            if before is None:
+                return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
+            after = update(before, request.body, request.query["fieldManager"])
+            answer = self.api.typed(resource, self.api.store(resource, after))
+        return self._json(200, answer)
+
     def _delete(self, request: Request, resource: Resource, key: Key) -> None:
         with self.api.changed:
             there = self.api.objects[resource].get(key)
@@ -520,7 +534,9 @@ class _Handler(BaseHTTPRequestHandler):
             for part, wanted in (request.body or {}).get("preconditions", {}).items():
                 if there["metadata"][part] != wanted:
                     return self._status(409, "Conflict", f"the {part} in the precondition does not match")
-            if not request.query.get("dryRun"):
+            # kube-apiserver reads the options of a deletion from the body, and from the query if there is none.
+            options = request.body if request.body is not None else request.query
+            if not options.get("dryRun"):
                 self.api.drop(resource, key)
         return self._json(200, _status(200, "", "deleted"))
 

@@ -21,13 +21,13 @@ class ConflictsError(Exception):
         super().__init__(f"Apply failed with {len(owned)} conflicts")
 
 
-def apply(before: Manifest | None, applied: Manifest, manager: str) -> Manifest:
+Owners = dict[str, list[Path]]
+
+
+def apply(before: Manifest | None, applied: Manifest, manager: str, *, force: bool = False) -> Manifest:
     """The object after it; `metadata.managedFields` has each manager's leaves."""
     after = copy.deepcopy(before) if before else {"metadata": dict(_place(applied))}
-    owners: dict[str, list[Path]] = {
-        entry["manager"]: [tuple(path) for path in entry["paths"]]
-        for entry in after["metadata"].pop("managedFields", [])
-    }
+    owners = _owners(after)
     leaves = {path: value for path, value in _leaves(applied) if path not in _FREE}
     owned = [
         (other, path)
@@ -35,8 +35,10 @@ def apply(before: Manifest | None, applied: Manifest, manager: str) -> Manifest:
         for path in paths
         if other != manager and path in leaves and _get(after, path) != leaves[path]
     ]
-    if owned:
+    if owned and not force:
         raise ConflictsError(owned)
+    for other, path in owned:
+        owners[other].remove(path)
     others = {path for other, paths in owners.items() if other != manager for path in paths}
     for path in owners.get(manager, []):
         if path not in leaves and path not in others:
@@ -44,11 +46,34 @@ def apply(before: Manifest | None, applied: Manifest, manager: str) -> Manifest:
     for path, value in leaves.items():
         _set(after, path, value)
     owners[manager] = sorted(leaves)
-    after["metadata"]["managedFields"] = [
+    return _owned(after, owners)
+
+
+def update(before: Manifest, after: Manifest, manager: str) -> Manifest:
+    """The object after a PUT: who changes a leaf owns it alone from now on."""
+    owners = _owners(before)
+    after = copy.deepcopy(after)
+    after["metadata"].pop("managedFields", None)
+    leaves = dict(_leaves(after))
+    for other, paths in owners.items():
+        owners[other] = [path for path in paths if path in leaves and leaves[path] == _get(before, path)]
+    changed = [path for path in leaves if path not in _FREE and leaves[path] != _get(before, path)]
+    owners[manager] = sorted({*owners.get(manager, []), *changed})
+    return _owned(after, owners)
+
+
+def _owners(manifest: Manifest) -> Owners:
+    entries = manifest["metadata"].get("managedFields", [])
+    return {entry["manager"]: [tuple(path) for path in entry["paths"]] for entry in entries}
+
+
+def _owned(manifest: Manifest, owners: Owners) -> Manifest:
+    manifest["metadata"]["managedFields"] = [
         {"manager": name, "operation": "Apply", "paths": [list(path) for path in paths]}
         for name, paths in sorted(owners.items())
+        if paths
     ]
-    return after
+    return manifest
 
 
 def _place(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,19 @@ from typing import Any
 import yaml
 
 from bridge.api import names
+from testbed import profiles
 from testbed.cluster import Cluster, eventually
 from testbed.controlplane import ControlPlane
+from testbed.crossplane import Crossplane
+from testbed.profiles import Testbed
+from testbed.run import Run
 
 Manifest = dict[str, Any]
 
 DEPLOY = Path(__file__).resolve().parents[2] / "package/deploy/bridge"
 KIND = (names.API_VERSION, names.KIND)
 ACCOUNT = "kratix-crossplane-bridge"
-SLOW = 90.0
+SLOW = 60.0
 XRD = ("apiextensions.crossplane.io/v2", "CompositeResourceDefinition")
 COMPOSITION = ("apiextensions.crossplane.io/v1", "Composition")
 
@@ -141,3 +147,70 @@ class BridgeProcess:
 
 def command() -> list[str | Path]:
     return [Path(sys.executable).with_name("kratix-crossplane"), "bridge"]
+
+
+def logic(promise: str, note: str) -> Manifest:
+    """What the platform team adds: one ConfigMap for each request, which says what made it."""
+    made = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "${request.kind.lowerAscii()}-${request.metadata.name}"},
+        "data": {"note": note, "version": "${promise.version}"},
+    }
+    given = {
+        "apiVersion": "kratix.fn.crossplane.io/v1beta1",
+        "kind": "PromiseInput",
+        "documents": [{"name": "made", "manifest": made}],
+        "deliver": {"as": "Composed"},
+    }
+    metadata = {"name": f"{promise}-input", "namespace": names.NAMESPACE, "labels": {names.INPUT_LABEL: promise}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {names.INPUT_KEY: yaml.safe_dump(given)},
+    }
+
+
+@dataclass
+class Bridged:
+    """A platform with Kratix, Crossplane on it and on other control planes, and the bridge beside them."""
+
+    testbed: Testbed
+    others: Mapping[str, ControlPlane]
+    folder: Path
+    process: BridgeProcess
+
+    @property
+    def platform(self) -> Cluster:
+        return self.testbed.plane.cluster
+
+    def spec(self, plane: ControlPlane, **more: Any) -> Manifest:
+        """A CrossplaneCluster of a control plane, with the Secret for it in place."""
+        self.platform.apply(secret(plane.name, kubeconfig(plane)))
+        return crossplane_cluster(plane.name, kubeconfig={"secretRef": {"name": plane.name}}, **more)
+
+    def another(self, name: str, *flags: str) -> BridgeProcess:
+        """A second process of the bridge."""
+        return BridgeProcess(self.process.kubeconfig, self.folder / name, flags)
+
+
+@contextlib.contextmanager
+def bridged(name: str, folder: Path, others: Sequence[str]) -> Iterator[Bridged]:
+    """Bring it all up; the bridge is not started."""
+    run = Run(name)
+    testbed = profiles.up("kratix", run, owner=os.getpid())
+    process = BridgeProcess(folder / "platform.kubeconfig", folder / "bridge")
+    try:
+        planes = {other: ControlPlane(run, other, index) for index, other in enumerate(others, start=1)}
+        for plane in planes.values():
+            plane.up(controllers=True)
+            Crossplane(plane).up()
+            install_crossplane(plane.cluster)
+        install_platform(testbed.plane.cluster)
+        install_crossplane(testbed.plane.cluster)
+        process.kubeconfig.write_text(kubeconfig(testbed.plane), encoding="utf-8")
+        yield Bridged(testbed, planes, folder, process)
+    finally:
+        process.kill()
+        run.end()

@@ -11,6 +11,7 @@ from developer import namespace
 
 from testbed import example, profiles
 from testbed.cluster import Cluster, eventually
+from testbed.controlplane import ControlPlane
 from testbed.profiles import Testbed
 from testbed.run import Run
 
@@ -30,6 +31,17 @@ def testbed() -> Iterator[Testbed]:
     testbed = profiles.up("kratix", run, owner=os.getpid())
     try:
         yield testbed
+    finally:
+        run.end()
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[ControlPlane]:
+    """A kube-apiserver and its etcd alone, for tests that restart them."""
+    run = Run(f"api-{os.getpid()}")
+    plane = profiles.up("api", run, owner=os.getpid()).plane
+    try:
+        yield plane
     finally:
         run.end()
 
