@@ -24,8 +24,9 @@ from bridge.errors import ClusterError
 from bridge.fleet import Connect, Fleet
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
-from bridge.sync import clusters, destinations, gitops, kept, kinds, promises, replies, xrds
+from bridge.sync import clusters, destinations, gitops, installations, kept, kinds, promises, replies, xrds
 from bridge.sync.board import Kind
+from bridge.sync.desk import Memory
 from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
@@ -109,7 +110,7 @@ class Bridge:
             dry_run=False,
         )
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
-        self._told: dict[str, replies.Memory] = {}
+        self._told: dict[str, Memory] = {}
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
@@ -195,6 +196,7 @@ class Bridge:
         self._look_at_xrds(site, kinds.COMPOSITION, "")
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
+            site.add(installations.NAME, [""])
 
     def _work_own(self, task: Task) -> float | None:
         return self._timed(task, lambda: self._own(task))
@@ -241,18 +243,15 @@ class Bridge:
             return destinations.reconcile(site, self.platform, task.name)
         if task.controller == xrds.NAME:
             return xrds.reconcile(site, self.platform, task.name)
-        if task.controller == replies.NAME:
-            return replies.reconcile(
-                site, self.platform, self._told.setdefault(site.name, replies.Memory()), self._seconds
-            )
+        if task.controller in (replies.NAME, installations.NAME):
+            reply = replies.reconcile if task.controller == replies.NAME else installations.reconcile
+            memory = self._told.setdefault(f"{task.controller} {site.name}", Memory())
+            return reply(site, self.platform, memory, int(self._outside.now().timestamp()))
         if task.controller == gitops.PROMISE:
             gitops.promise(site, self.platform, task.name, self._voice.tell)
         else:
             gitops.stock(site, self.platform)
         return None
-
-    def _seconds(self) -> int:
-        return int(self._outside.now().timestamp())
 
     def _probe(self, site: Site) -> float:
         before = (site.ready, site.reach.status)

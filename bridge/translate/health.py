@@ -17,6 +17,10 @@ from function.api import names
 from function.api.errors import shorten
 
 KIND: Final = "HealthRecord"
+# What a record is about: an XR, or an installation of Crossplane.
+ABOUT_LABEL: Final = f"{names.GROUP}/health-of"
+XR: Final = "xr"
+INSTALLATION: Final = "installation"
 State = Literal["unknown", "unhealthy", "degraded", "healthy"]
 
 _WAS_READY: Final = ("healthy", "degraded", "unhealthy")
@@ -33,11 +37,13 @@ class Health:
     Attributes:
         message: One sentence.
         details: What the record holds beside the state; stable, so it changes only when a fact does.
+        about: `XR` or `INSTALLATION`.
     """
 
     state: State
     message: str
     details: _Object
+    about: str = XR
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +102,16 @@ def of_installation(core: _Object | None, packages: Iterable[_Object], managed: 
     """
     known = {} if managed is None else {"managedResources": managed}
     if core is None:
-        return Health("unknown", "core is not there yet", known)
+        return Health("unknown", "core is not there yet", known, INSTALLATION)
     available = _condition(core, "Available")
     broken = [said for package in sorted(packages, key=_key) if (said := _package(package))]
     details = {**known, **({"packages": broken[:_LISTED]} if broken else {})}
     if available.get("status") != "True":
-        return Health("unhealthy", f"core does not run: {_why(available)}", details)
+        return Health("unhealthy", f"core does not run: {_why(available)}", details, INSTALLATION)
     if broken:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
-        return Health("degraded", f"{broken[0]}{more}", details)
-    return Health("healthy", "core runs, and all packages are healthy", details)
+        return Health("degraded", f"{broken[0]}{more}", details, INSTALLATION)
+    return Health("healthy", "core runs, and all packages are healthy", details, INSTALLATION)
 
 
 def record(subject: Subject, health: Health, before: _Object | None, now: int) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def record(subject: Subject, health: Health, before: _Object | None, now: int) -
         "metadata": {
             "name": record_name(subject),
             "namespace": subject.namespace,
-            "labels": labels(subject),
+            "labels": {**labels(subject), ABOUT_LABEL: health.about},
             "ownerReferences": [owner_reference(subject)],
         },
         "data": {

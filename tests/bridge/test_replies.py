@@ -17,11 +17,13 @@ from bridge.clusters import Cluster
 from bridge.errors import ApiError
 from bridge.queue import Queue
 from bridge.resources import Resource
-from bridge.stage import delegate
+from bridge.stage import crossplane, delegate
 from bridge.store import Key
-from bridge.sync import kept, kinds, replies, xrds
+from bridge.sync import installations, kept, kinds, replies, xrds
 from bridge.sync.board import Outcome
+from bridge.sync.desk import Memory
 from bridge.sync.site import Site, Task, owner
+from function.api.errors import InvalidError
 from function.api.names import OWNER_ANNOTATION
 
 Manifest = dict[str, Any]
@@ -72,7 +74,7 @@ class World:
     platform: FakeApi
     cloud: FakeApi
     site: Site
-    memory: replies.Memory = field(default_factory=replies.Memory)
+    memory: Memory = field(default_factory=Memory)
     promises: dict[str, kept.Promise] = field(default_factory=lambda: {"postgres": kept.promise(PROMISE)})
     xrds: list[Manifest] = field(default_factory=lambda: [XRD])
     compositions: list[Manifest] = field(default_factory=list)
@@ -102,7 +104,7 @@ class World:
 
     def reply(self) -> None:
         self.look()
-        assert replies.reconcile(self.site, self.view, self.memory, lambda: self.now) == replies.AGAIN
+        assert replies.reconcile(self.site, self.view, self.memory, self.now) == replies.AGAIN
 
     def look(self) -> None:
         self.site.shelves[kinds.XRD] = shelf(self.xrds)
@@ -280,7 +282,7 @@ def test_a_platform_that_fails_is_tried_again(world: World):
     world.look()
     world.platform.fail(Fault(on="write", status=500))
     with pytest.raises(ApiError):
-        replies.reconcile(world.site, world.view, world.memory, lambda: world.now)
+        replies.reconcile(world.site, world.view, world.memory, world.now)
     world.reply()
     assert world.status()["crossplane"]["message"] == "it is ready"
 
@@ -288,7 +290,7 @@ def test_a_platform_that_fails_is_tried_again(world: World):
 def test_without_replies_nothing_is_asked(world: World):
     world.site.spec = spec(replies=None)
     world.look()
-    assert replies.reconcile(world.site, world.view, world.memory, lambda: 1) is None
+    assert replies.reconcile(world.site, world.view, world.memory, 1) is None
     assert world.cloud.requests == world.platform.requests == []
 
 
@@ -386,3 +388,102 @@ def test_what_cannot_be_a_promise_is_said(world: World):
     world.imported()
     refused = world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
     assert refused == "spec.versions: has no served version, so there is no API to offer"
+
+
+INSTALLED = Resource("bridge.kratix.io", "v1alpha1", "Crossplane", "crossplanes", namespaced=True)
+DEPLOYMENT = {
+    "metadata": {
+        "name": "crossplane",
+        "labels": {
+            "kratix.fn.crossplane.io/request-promise": "crossplane",
+            "kratix.fn.crossplane.io/request-name": "eu",
+            "kratix.fn.crossplane.io/request-namespace": "platform",
+        },
+    },
+    "status": {"conditions": [{"type": "Available", "status": "True"}]},
+}
+GROUPS = [{"name": name, "preferredVersion": {"version": "v1"}} for name in ("apps", "a.k8s.io", "aws.example.org")]
+KINDS = [
+    {"name": "buckets", "kind": "Bucket", "namespaced": True, "categories": ["crossplane", "managed"]},
+    {"name": "buckets/status", "kind": "Bucket", "namespaced": True, "categories": ["managed"]},
+    {"name": "configs", "kind": "Config", "namespaced": False},
+]
+
+
+class Installed:
+    """A Crossplane cluster on which a request installed Crossplane: what it answers by path."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: dict[str, Any] = {
+            "/apis/apps/v1/namespaces/crossplane-system/deployments": [DEPLOYMENT],
+            "/apis": {"groups": GROUPS},
+            "/apis/aws.example.org/v1": {"resources": KINDS},
+            "/apis/aws.example.org/v1/buckets": {"items": [{}], "metadata": {"remainingItemCount": 41}},
+            **{f"/apis/pkg.crossplane.io/v1/{kind}": [] for kind in ("configurations", "functions", "providers")},
+            **answers,
+        }
+
+    def request(self, method: str, path: str, /, *, query: Any = None, doing: str = "") -> Any:
+        found = self.answers[path]
+        if isinstance(found, int):
+            raise ApiError("eu", doing, found, {})
+        return {"items": found, "metadata": {}} if isinstance(found, list) else found
+
+
+@pytest.fixture
+def installed(world: World) -> Iterator[World]:
+    spec_ = {
+        "group": INSTALLED.group,
+        "names": {"kind": "Crossplane", "plural": "crossplanes"},
+        "versions": [{"name": "v1alpha1", "served": True, "storage": True}],
+    }
+    body = {**PROMISE, "metadata": {"name": "crossplane"}, "spec": {"api": {"spec": spec_}}}
+    with FakeApi(INSTALLED, RECORD) as platform:
+        world.platform = platform
+        world.promises["crossplane"] = kept.promise(body)
+        platform.put(INSTALLED, "eu", "platform", spec={}, status={"crossplane": {"version": "v2.3.4"}})
+        yield world
+
+
+def installation(world: World, **answers: Any) -> Manifest:
+    world.site.cluster = Installed(**answers)  # type: ignore[assignment]
+    assert installations.reconcile(world.site, world.view, world.memory, world.now) == installations.AGAIN
+    return dict(world.platform.there(INSTALLED)[Key("platform", "eu")]["status"]["crossplane"])
+
+
+def test_an_installation_is_counted(installed: World):
+    said = installation(installed)
+    message = "core runs, and all packages are healthy"
+    assert said == {
+        "version": "v2.3.4",
+        "cluster": "eu",
+        "message": message,
+        "health": "healthy",
+        "managedResources": 42,
+    }
+    crossplane.check_deletion({"spec": {}, "status": {"crossplane": {**said, "managedResources": 0}}})
+    with pytest.raises(InvalidError, match="there are 42 managed resources"):
+        crossplane.check_deletion({"spec": {}, "status": {"crossplane": said}})
+    [record] = installed.records()
+    assert (record["state"], record["details"]) == ("healthy", {"managedResources": 42, "message": message})
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_cannot_be_counted_is_unknown_even_if_it_was_counted_once(status: int, installed: World):
+    installation(installed)
+    said = installation(installed, **{"/apis/aws.example.org/v1/buckets": status})
+    assert "managedResources" not in said
+    with pytest.raises(InvalidError, match="its managed resources are not known"):
+        crossplane.check_deletion({"spec": {}, "status": {"crossplane": said}})
+
+
+def test_a_deployment_speaks_for_no_other_request(installed: World):
+    installed.platform.put(INSTALLED, "eu", "platform", spec={}, status={"crossplane": {"kind": "Postgres"}})
+    assert installation(installed) == {"kind": "Postgres"}
+    assert installed.records() == []
+
+
+@pytest.mark.parametrize("found", [[], 403, 404])
+def test_a_cluster_that_no_request_installed(found: Any, installed: World):
+    path = "/apis/apps/v1/namespaces/crossplane-system/deployments"
+    assert installation(installed, **{path: found}) == {"version": "v2.3.4"}

@@ -160,7 +160,7 @@ INSTALLED, HEALTHY = condition("Installed", "True"), condition("Healthy", "True"
 def test_the_health_of_an_installation(
     core: Any, packages: list[Manifest], managed: int | None, state: str, message: str, details: Manifest
 ):
-    assert health.of_installation(core, packages, managed) == Health(state, message, details)  # type: ignore[arg-type] # a str
+    assert health.of_installation(core, packages, managed) == Health(state, message, details, health.INSTALLATION)  # type: ignore[arg-type] # a str
 
 
 def test_a_record_is_whole_and_changes_only_with_the_state():
@@ -174,6 +174,7 @@ def test_a_record_is_whole_and_changes_only_with_the_state():
             "labels": {
                 "kratix.fn.crossplane.io/request-promise": "postgres",
                 "kratix.fn.crossplane.io/request-name": "orders",
+                "kratix.fn.crossplane.io/health-of": "xr",
             },
             "ownerReferences": [
                 {"apiVersion": "databases.example.org/v1", "kind": "Postgres", "name": "orders", "uid": "uid-1"}
