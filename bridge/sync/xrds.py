@@ -4,6 +4,9 @@ Opt-in twice: the CrossplaneCluster imports, and the XRD has the label. The Prom
 Compositions and the packages that they use, as they are on that cluster; requests go to the Destinations that are that
 cluster.
 
+The dependencies come back to the cluster by GitOps. They were there before and others use them, so no agent may prune
+them; and the XRD among them lacks the label, so that who takes it off is not overruled.
+
 A Promise is never deleted: Kratix deletes all requests of a Promise that goes, and nobody can see from an XRD that is
 gone whether that is meant. What stays is said in the CrossplaneCluster's status.
 """
@@ -68,10 +71,11 @@ def _is_imported(site: Site, made: Made | None) -> bool:
 def _published(site: Site, platform: Platform, made: Made) -> str:
     imports = site.spec.imports
     assert imports is not None  # noqa: S101 - see above
-    xrd = _as_written(made.seen.manifest)
+    xrd = _as_written(made.seen.manifest, imports.xrd_selector.match_labels)
     found = definition.read(xrd)
     compositions = [each for each in _compositions(site) if _is_for(each, found)]
-    options = Options(imports.image, dict(imports.destination_selector.match_labels), namespace=imports.namespace)
+    selector = dict(imports.destination_selector.match_labels)
+    options = Options(imports.image, selector, namespace=imports.namespace, keep=True)
     try:
         manifest = promise.promise(found, compositions, _packages(site, compositions), options)
     except InvalidError as error:
@@ -92,10 +96,13 @@ def _there(platform: Platform, name: str) -> Seen | None:
     return seen(found)
 
 
-def _as_written(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An XRD of Crossplane 1 in its own version: both are served of each, and only v1 has claims and their scope."""
-    legacy = manifest["spec"].get("scope") == "LegacyCluster" or manifest["spec"].get("claimNames")
-    return {**manifest, "apiVersion": f"{definition.GROUP}/v1"} if legacy else manifest
+def _as_written(manifest: Mapping[str, Any], selected: Mapping[str, str]) -> Mapping[str, Any]:
+    """An XRD without the labels that it is imported by, and one of Crossplane 1 in its own version: both versions are
+    served of each, and only v1 has claims and their scope."""
+    spec, metadata = manifest["spec"], manifest["metadata"]
+    version = "v1" if spec.get("scope") == "LegacyCluster" or spec.get("claimNames") else "v2"
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in selected}
+    return {**manifest, "apiVersion": f"{definition.GROUP}/{version}", "metadata": {**metadata, "labels": labels}}
 
 
 def _compositions(site: Site) -> Iterator[Mapping[str, Any]]:

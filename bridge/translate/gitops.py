@@ -19,7 +19,7 @@ SELECTOR: Final[Mapping[str, str]] = {"crossplane": "enabled"}
 
 # Nobody can see from here whether XRs exist. With its XRD all XRs of a kind are deleted, and with its Composition the
 # revisions that XRs are pinned to, so no agent may delete either: who unpublishes removes them by hand.
-_KEEP: Final[Mapping[str, str]] = {
+KEEP: Final[Mapping[str, str]] = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
@@ -103,7 +103,10 @@ def _workload(filepath: str, manifests: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def _kept(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    if manifest["kind"] not in _KEPT_KINDS:
-        return manifest
+    return kept(manifest) if manifest["kind"] in _KEPT_KINDS else manifest
+
+
+def kept(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A manifest that no GitOps agent (Argo CD, Flux) prunes."""
     metadata = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **_KEEP}}}
+    return {**manifest, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **KEEP}}}

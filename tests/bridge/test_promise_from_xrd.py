@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import cli
-from bridge.translate import definition, promise
+from bridge.translate import definition, gitops, promise
 from function.api.errors import InvalidError
 
 GROUP = "databases.example.org"
@@ -266,6 +266,17 @@ def test_dependencies_are_in_the_order_in_which_they_can_be_applied():
         ("Composition", "aws"),
         ("Composition", "gcp"),
     ]
+
+
+def test_no_agent_prunes_what_others_use():
+    """With a Promise its files go: a Function that others call too must not go with them."""
+
+    def kept(**how: bool) -> dict[str, bool]:
+        found = promise.dependencies(definition.read(xrd()), [composition()], [package("ours")], **how)
+        return {d["kind"]: set(gitops.KEEP) <= set(d["metadata"].get("annotations", {})) for d in found}
+
+    assert kept() == {"Function": True, "CompositeResourceDefinition": False, "Composition": False}
+    assert all(kept(keep=True).values())
 
 
 def test_a_dependency_from_a_live_cluster_has_only_what_a_person_wrote():

@@ -23,6 +23,7 @@ from bridge.sync import installations, kept, kinds, replies, xrds
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Memory
 from bridge.sync.site import Site, Task, owner
+from bridge.translate import gitops
 from function.api.errors import InvalidError
 from function.api.names import OWNER_ANNOTATION
 
@@ -324,6 +325,12 @@ def test_an_xrd_is_a_promise_with_what_its_compositions_need(world: World):
         ("Composition", "aws"),
     ]
     assert all("uid" not in d["metadata"] and "status" not in d for d in made["spec"]["dependencies"])
+    assert all(gitops.KEEP.items() <= d["metadata"]["annotations"].items() for d in made["spec"]["dependencies"]), (
+        "what was on the cluster before is not pruned when it leaves the Promise"
+    )
+    assert all("labels" not in d["metadata"] for d in made["spec"]["dependencies"]), (
+        "who takes the label off is not overruled"
+    )
     assert made["spec"]["destinationSelectors"] == [{"matchLabels": {"crossplane": "enabled"}}]
     assert made["spec"]["api"]["spec"]["group"] == f"kratix.{GROUP}"
     assert world.site.board.read_one("XRD", f"postgreses.{GROUP}") == Outcome("postgres")

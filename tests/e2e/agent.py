@@ -1,4 +1,4 @@
-"""What a GitOps agent does: makes a cluster what a folder of the state store says."""
+"""What a GitOps agent does: makes a cluster what a folder of the state store says, as Flux does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Key = tuple[str, str, str, str | None]
 
 
 class Agent:
-    """Applies one Destination's files and prunes what it applied and is there no longer, as Flux and Argo CD do.
+    """Applies one Destination's files, and prunes what it applied and is there no longer, unless that says otherwise.
 
     Args:
         path: The Destination's folder in the state store.
@@ -23,7 +23,7 @@ class Agent:
 
     def __init__(self, store: Kratix, path: str, cluster: Cluster) -> None:
         self._store, self._path, self._cluster = store, path, cluster
-        self._applied: dict[_Key, None] = {}
+        self._applied: dict[_Key, bool] = {}
 
     def sync(self) -> dict[str, list[str]]:
         """One round: kinds by file. What cannot be applied yet (its CRD is not there) is left for the next."""
@@ -37,10 +37,11 @@ class Agent:
             for body in documents:
                 wanted.append(_key(body))
                 if self._apply(body):
-                    self._applied[_key(body)] = None
+                    annotations = body["metadata"].get("annotations") or {}
+                    self._applied[_key(body)] = annotations.get("kustomize.toolkit.fluxcd.io/prune") != "disabled"
         for key in [key for key in self._applied if key not in wanted]:
-            self._cluster.delete(*key)
-            del self._applied[key]
+            if self._applied.pop(key):
+                self._cluster.delete(*key)
         return found
 
     def _apply(self, body: Mapping[str, Any]) -> bool:

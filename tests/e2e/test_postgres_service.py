@@ -360,6 +360,8 @@ def test_an_xrd_with_the_label_becomes_a_promise(platform: Platform, bridge: Bri
 
     platform.until("it is said that the Promise stays", lambda: kept() == [f"buckets.{group}"])
     assert platform.cluster.get("platform.kratix.io/v1alpha1", "Promise", "bucket"), "with it all requests would go"
+    platform.sync()
+    assert platform.cloud.get("pkg.crossplane.io/v1", "Function", "function-kratix"), "others call it too"
 
 
 def test_an_installation_says_how_many_managed_resources_it_has(
@@ -378,6 +380,12 @@ def test_an_installation_says_how_many_managed_resources_it_has(
         "metadata": {"labels": {"app": "crossplane"}},
         "spec": {"containers": [{"name": "core", "image": "core"}]},
     }
+    # What the RBAC manager makes for a Provider that is installed as a package, which this one is not.
+    groups = ["kubernetes.crossplane.io", "kubernetes.m.crossplane.io"]
+    view = {"name": "provider-kubernetes:view", "labels": {"rbac.crossplane.io/aggregate-to-view": "true"}}
+    rule = {"apiGroups": groups, "resources": ["*"], "verbs": ["get", "list", "watch"]}
+    rbac = "rbac.authorization.k8s.io/v1"
+    platform.cloud.apply({"apiVersion": rbac, "kind": "ClusterRole", "metadata": view, "rules": [rule]})
     platform.cloud.apply(
         {
             "apiVersion": "apps/v1",
