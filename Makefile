@@ -64,8 +64,9 @@ e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kra
 	$(PYTEST) --durations=5 tests/e2e
 
 .PHONY: update
-update: $(READY) ## Regenerate the input's CRD and the golden files; read the difference before you commit it
+update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it
 	$(BIN)/python -m function.api.crd package/input
+	$(BIN)/python -m bridge.api.crd package/deploy/bridge
 	$(PYTEST) --update
 
 .PHONY: lock

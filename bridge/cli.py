@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge import promises, publish, stages
+from bridge import promises, publish, stages, start
 from bridge.errors import FolderError
 from function.simulate import process
 
@@ -47,6 +47,7 @@ class Output(StrEnum):
 
 
 app.command()(publish.publish)
+app.command()(start.bridge)
 app.add_typer(promises.app)
 app.add_typer(stages.app)
 

@@ -14,6 +14,10 @@ class FolderError(Exception):
     """What is wrong with the files, in one sentence that says where."""
 
 
+class StartError(Exception):
+    """Why the bridge cannot start, in one sentence."""
+
+
 class KubeconfigError(Exception):
     """A kubeconfig that is not used, in one sentence that names the field and shows nothing of its content."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.errors import FolderError
+from bridge.stages import pairs
 
 app = typer.Typer(
     name="promise",
@@ -71,7 +72,8 @@ def from_xrd(
     """Make a Promise that offers what an XRD defines.
 
     Requests are delegated to XRs (or claims) on the Destinations that have Crossplane. The XRD, its Compositions and
-    Functions become the Promise's dependencies; what else the files hold is left out, and named on stderr.
+    Functions become the Promise's dependencies. What differs from the XRD's API, and what else the files hold, is said
+    on stderr.
 
     \b
     Examples:
@@ -81,17 +83,20 @@ def from_xrd(
     # Imported where they are used: help is there at once.
     from bridge import sources
     from bridge.translate import promise
+    from bridge.translate.notes import notes
     from bridge.translate.promise import CROSSPLANE_DESTINATIONS, Options
     from function.api.errors import InvalidError
 
     options = Options(
-        image, _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
+        image, pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS, name, group, namespace, version
     )
     found = sources.load(file, xrd)
     try:
         made = promise.promise(found.definition, found.compositions, found.packages, options)
     except InvalidError as error:
         raise FolderError(f"cannot make a Promise of {found.definition.name}: --{error}") from None
+    for note in notes(found.definition):
+        sys.stderr.write(f"differs: {note}\n")
     if found.left_out:
         sys.stderr.write(f"left out: {', '.join(found.left_out)}\n")
     _write(made, output)
@@ -124,22 +129,12 @@ def crossplane(
     options = installation.Options(
         image,
         Charts(charts).versions(),
-        _pairs(function or (), "--function") or {_OURS: _IMAGE},
-        _pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
+        pairs(function or (), "--function") or {_OURS: _IMAGE},
+        pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
         version,
         [manifest.body for path in with_ or () for manifest in read(path, str(path))],
     )
     _write(installation.promise(options), output)
-
-
-def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
-        found[key] = value
-    return found
 
 
 def _write(manifest: Mapping[str, Any], output: Format) -> None:

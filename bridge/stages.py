@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,12 +40,15 @@ _KIND = typer.Option("--kind", help="The XR's (or claim's) kind.")
 _CLUSTER = typer.Option("--cluster-scoped", help="XRs have no namespace.")
 _NAMESPACE = typer.Option("--namespace", help="Where all XRs go; by default each stays in its request's namespace.")
 _SECRET = typer.Option("--connection-secret", help="Ask for a Secret with connection details.")
+_WHEN = typer.Option("--when", metavar="CEL", help="Only if this is true of the request, as in request.spec.size > 1.")
 _LIMIT = typer.Option("--name-limit", min=1, max=63, help="How long an XR's name may be.")
 _INPUT = typer.Option("--input", metavar="FILE", help="The PromiseInput; by default the text in PROMISE_INPUT.")
 _TEXT = typer.Option("--input-text", envvar="PROMISE_INPUT", hidden=True)
 _CONTEXT = typer.Option(
     "--context", metavar="PATH", help="Files or folders to read Promise and context from, instead of the cluster."
 )
+_SELECTOR = typer.Option("--selector", "-l", metavar="KEY=VALUE", help="A label of the Destinations that get them.")
+_DOCUMENTS = typer.Option("--documents", envvar="DOCUMENTS", hidden=True)
 _CHARTS = typer.Option("--charts", metavar="FOLDER", help="Crossplane's charts, one folder a version.")
 _HELM = typer.Option("--helm", help="The program that renders them.")
 _ACTION = typer.Option("--action", envvar="KRATIX_WORKFLOW_ACTION", help="configure or delete.")
@@ -70,6 +73,7 @@ def delegate(
     namespace: Annotated[str, _NAMESPACE] = "",
     connection_secret: Annotated[bool, _SECRET] = False,  # noqa: FBT002 - typer makes it a flag
     name_limit: Annotated[int, _LIMIT] = 63,
+    when: Annotated[str, _WHEN] = "",
     folder: Annotated[Path, _FOLDER] = Path("/kratix"),
 ) -> None:
     """Write the XR (or claim) that stands for a request.
@@ -84,12 +88,38 @@ def delegate(
     folders = Folders(folder)
     target = delegate.Target(promise, group, kind, not cluster_scoped, namespace, connection_secret, name_limit)
     request = folders.request()
+    if when and not _holds(when, request):
+        return
     try:
         made = delegate.xr(request, target)
     except InvalidError as error:
-        raise FolderError(f"cannot delegate {request['kind']} {request['metadata']['name']}: {error}") from None
+        what = f"{request['kind']} {request['metadata']['name']}"
+        raise FolderError(f"cannot delegate {what}: {folders.input}, {error}") from None
     folders.write_document(f"{kind.lower()}.yaml", made)
     folders.write_status(delegate.status(made))
+
+
+@app.command()
+def dependencies(
+    documents: Annotated[str, _DOCUMENTS] = "",
+    selector: Annotated[list[str] | None, _SELECTOR] = None,
+    folder: Annotated[Path, _FOLDER] = Path("/kratix"),
+) -> None:
+    """Write the manifests in DOCUMENTS, in their order, for Destinations of their own.
+
+    For a Promise's own workflow: its `spec.dependencies` go wherever requests may go, and some are for Crossplane
+    alone.
+    """
+    from bridge import manifest
+    from bridge.stage import dependencies
+    from bridge.stage.folders import Folders
+
+    made = dependencies.files(manifest.parse(documents, "DOCUMENTS"))
+    folders = Folders(folder)
+    for filepath, document in made:
+        folders.write_document(filepath, document)
+    labels = pairs(selector or (), "--selector")
+    folders.write_selectors([(".", labels)] if labels else [])
 
 
 @app.command()
@@ -114,7 +144,7 @@ def promise(
     shown = f"{request['kind']} {request['metadata']['name']}"
     try:
         with given.located():
-            found = promise.run(request, given.body, _reader(context or ()))
+            found = promise.run(request, given.body, _reader(context or ()), folders)
     except SimulationError as error:
         raise FolderError(f"cannot run the Promise for {shown}: {error}") from None
     if isinstance(found, promise.Made):
@@ -122,7 +152,8 @@ def promise(
             sys.stderr.write(f"warning: {warning}\n")
         for document in found.documents:
             if document.manifest is not None:  # only a pipeline's files have none, and none runs here
-                folders.write_document(document.filepath, document.manifest)
+                adopted = document.filepath in found.adopted
+                folders.write_document(document.filepath, document.manifest, adopted=adopted)
         folders.write_selectors(found.selectors)
         folders.write_status(found.status)
     elif when_denied is WhenDenied.fail or not found.retry_after:
@@ -134,6 +165,7 @@ def promise(
 
 @app.command()
 def crossplane(
+    promise: Annotated[str, _PROMISE] = "crossplane",
     action: Annotated[str, _ACTION] = "configure",
     charts: Annotated[Path, _CHARTS] = Path("/charts"),
     helm: Annotated[str, _HELM] = "helm",
@@ -154,15 +186,43 @@ def crossplane(
         if action == "delete":
             crossplane.check_deletion(request)
             return
-        made = crossplane.documents(request, crossplane.Charts(charts, helm))
+        made = crossplane.documents(request, crossplane.Charts(charts, helm), promise)
     except InvalidError as error:
         verb = "delete" if action == "delete" else "install"
-        raise FolderError(f"cannot {verb} Crossplane {request['metadata']['name']}: {error}") from None
+        what = f"{verb} Crossplane {request['metadata']['name']}"
+        raise FolderError(f"cannot {what}: {folders.input}, {error}") from None
     for filepath, document in made:
         folders.write_document(filepath, document)
     destination = request["spec"].get("destination")
     folders.write_selectors([(".", destination)] if destination else [])
     folders.write_status(crossplane.status(request, len(made)))
+
+
+def _holds(when: str, request: Mapping[str, Any]) -> bool:
+    from function import cel
+    from function.api.errors import InvalidError
+
+    try:
+        return cel.expression(when, "--when", cel.REQUEST).is_true(cel.Scope({"request": request}))
+    except InvalidError as error:
+        raise FolderError(f"cannot use {error}") from None
+    except cel.EvaluationError as error:
+        raise FolderError(f"cannot use --when: it cannot be evaluated: {error}") from None
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """KEY=VALUE, as a person types labels.
+
+    Raises:
+        BadParameter: Something else.
+    """
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
+        found[key] = value
+    return found
 
 
 def _input(file: Path | None, text: str) -> Manifest:

@@ -86,6 +86,14 @@ CASES: dict[str, Case] = {
         where={"data-2": ["db-backup.yaml", "db-cluster.yaml"]},
         composed=["connection", "database/5058f/data-2"],
     ),
+    "on a provider cluster": Case(
+        "postgres-service/crossplane",
+        "orders",
+        DELIVERED | {"Scheduled": "True"},
+        "what the Promise's pipeline delegates is composed where it arrives",
+        where={"cloud": ["Cluster"]},
+        composed=["cloud-postgres/database"],
+    ),
     "by Objects": Case(
         "object",
         "team-orders",
@@ -150,7 +158,7 @@ def test_outcome(case: Case):
 
 
 def test_every_xr_has_a_case():
-    given = {(path.name, c.xr["metadata"]["name"]) for path in folders() for c in loaded(path.name).cases}
+    given = {(name(path), c.xr["metadata"]["name"]) for path in folders() for c in loaded(name(path)).cases}
     assert given == {(case.example, case.xr) for case in CASES.values()}
 
 
@@ -178,8 +186,12 @@ def test_objects_reach_their_cluster_by_its_own_provider_config():
     assert configs == {"eu-1": "eu-1-admin", "eu-2": "eu-2", "watch": "watch"}
 
 
+def name(path: Path) -> str:
+    return str(path.relative_to(EXAMPLES))
+
+
 def folders() -> list[Path]:
-    return sorted(path.parent for path in EXAMPLES.glob("*/composition.yaml"))
+    return sorted(path.parent for path in EXAMPLES.rglob("composition.yaml"))
 
 
 def manifests(path: Path) -> list[Any]:
@@ -188,7 +200,7 @@ def manifests(path: Path) -> list[Any]:
 
 def xrs() -> list[Any]:
     return [
-        pytest.param(manifests(file)[0], manifests(path / "xrd.yaml")[0], id=f"{path.name}/{file.stem}")
+        pytest.param(manifests(file)[0], manifests(path / "xrd.yaml")[0], id=f"{name(path)}/{file.stem}")
         for path in folders()
         for file in sorted(path.glob("xr*.yaml"))
         if file.stem != "xrd"
@@ -229,9 +241,9 @@ def test_xrd_refuses(name: str):
     assert message in "; ".join(broken(xr, root) + broken(xr["spec"], root["properties"]["spec"]))
 
 
-@pytest.mark.parametrize("path", folders(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", folders(), ids=name)
 def test_declared_requirements_are_what_the_function_asks_for(path: Path):
-    read = loaded(path.name)
+    read = loaded(name(path))
     for case in read.cases:
         step = next(step for step in case.steps if step.is_ours)
         asked = _asked(case, step, read)
@@ -268,7 +280,7 @@ def _asked(case: folder.Case, step: Any, read: folder.Folder) -> dict[str, Requi
     }
 
 
-@pytest.mark.parametrize("path", folders(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", folders(), ids=name)
 def test_composition_fits_its_xrd(path: Path):
     (xrd,), (composition,) = manifests(path / "xrd.yaml"), manifests(path / "composition.yaml")
     spec = xrd["spec"]

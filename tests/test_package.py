@@ -20,6 +20,7 @@ FREE_FORM = "x-kubernetes-preserve-unknown-fields"
 WORDS = {
     *("type", "description", "default", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems"),
     *("minProperties", "properties", "required", "additionalProperties", "items", FREE_FORM),
+    *("format", "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
 

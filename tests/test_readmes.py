@@ -48,14 +48,14 @@ class Block:
 
 def blocks() -> list[Block]:
     return [
-        Block(name, match["command"], match["output"])
-        for name in example.names()
-        for match in BLOCK.finditer((ROOT / "example" / name / "README.md").read_text(encoding="utf-8"))
+        Block(str(readme.parent.relative_to(example.FOLDER)), match["command"], match["output"])
+        for readme in sorted(example.FOLDER.rglob("README.md"))
+        for match in BLOCK.finditer(readme.read_text(encoding="utf-8"))
     ]
 
 
 def ids(block: Block) -> str:
-    return f"{block.example}: {' '.join(block.command.split()[:3])} {' '.join(re.findall(r'xr[-a-z]*', block.command)[:1])}"
+    return f"{block.example}: {' '.join(block.command.split()[:3])} {' '.join(re.findall(r'(?:xr|request)[-a-z]*', block.command)[:1])}"
 
 
 SIMULATED = [block for block in blocks() if not block.renders]

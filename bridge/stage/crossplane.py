@@ -28,6 +28,7 @@ from function.api import names
 from function.api.errors import InvalidError, shorten
 
 NAMESPACE: Final = "crossplane-system"
+CORE: Final = "crossplane"  # core's Deployment, as the chart calls it for this release
 _CHART, _CRDS = Path("charts/crossplane"), Path("crds")
 _ACTIVATION = "ManagedResourceActivationPolicy"
 _PACKAGES: Final = {"configurations": "Configuration", "functions": "Function", "providers": "Provider"}
@@ -107,27 +108,56 @@ def _order(version: str) -> tuple[object, ...]:
     return *(int(part) for part in numbers.split(".")), not pre, pre
 
 
-def documents(request: JsonObject, charts: Charts) -> list[tuple[str, JsonObject]]:
+def documents(request: JsonObject, charts: Charts, promise: str = "crossplane") -> list[tuple[str, JsonObject]]:
     """File path and document of all that a request installs; the order of the paths is that of the documents.
 
+    Core's Deployment is labelled with whose it is: whoever watches the cluster finds the request by it.
+
+    Args:
+        promise: The Promise's name.
+
     Raises:
-        InvalidError: A version that is not there, or a name twice, with the path of the field.
+        InvalidError: A version that is not there, a name twice, or a field that the API does not take, with its path.
         FolderError: The chart cannot be rendered.
     """
-    spec: JsonObject = request["spec"]
+    spec = _spec(request)
     version = str(spec.get("version"))
     if version not in charts.versions():
         there = ", ".join(charts.versions())
         raise InvalidError("spec.version", f"there is no Crossplane {shorten(version)} in this image; it has {there}")
     crds = charts.crds(version)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    metadata: JsonObject = request["metadata"]
+    owner = {
+        names.REQUEST_PROMISE_LABEL: promise,
+        names.REQUEST_NAME_LABEL: metadata["name"],
+        names.REQUEST_NAMESPACE_LABEL: metadata.get("namespace", ""),
+    }
     made = [
         ("0-namespace.yaml", namespace),
         *((f"1-crds/{crd['metadata']['name']}.yaml", crd) for crd in crds),
-        *((f"2-core/{_filename(document)}", _placed(document)) for document in charts.core(version, values(spec))),
+        *((f"2-core/{_filename(item)}", _owned(_placed(item), owner)) for item in charts.core(version, values(spec))),
         *((f"3-packages/{_filename(document)}", document) for document in packages(spec, crds)),
     ]
     return sorted(made, key=lambda item: item[0])
+
+
+def _spec(request: JsonObject) -> JsonObject:
+    """A request's spec; its API refuses all else, but this also runs on files, where nobody has asked an API server."""
+    spec = request.get("spec")
+    if not isinstance(spec, Mapping):
+        raise InvalidError("spec", "is required" if spec is None else "must be an object")
+    for field in ("destination", "features", "resources", "values"):
+        if not isinstance(spec.get(field) or {}, Mapping):
+            raise InvalidError(f"spec.{field}", "must be an object")
+    for field in ("activate", *_PACKAGES):
+        if not isinstance(spec.get(field) or [], list):
+            raise InvalidError(f"spec.{field}", "must be a list")
+    for field in _PACKAGES:
+        for i, entry in enumerate(spec.get(field) or []):
+            if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+                raise InvalidError(f"spec.{field}[{i}]", "must be an object with name and package")
+    return spec
 
 
 def values(spec: JsonObject) -> dict[str, Any]:
@@ -202,6 +232,13 @@ def _placed(document: JsonObject) -> JsonObject:
     if document["kind"] not in ("Deployment", "Secret", "Service", "ServiceAccount"):
         return document
     return {**document, "metadata": {"namespace": NAMESPACE, **document["metadata"]}}
+
+
+def _owned(document: JsonObject, owner: Mapping[str, str]) -> JsonObject:
+    if (document["kind"], document["metadata"]["name"]) != ("Deployment", CORE):
+        return document
+    metadata = document["metadata"]
+    return {**document, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **owner}}}
 
 
 def _filename(document: JsonObject) -> str:

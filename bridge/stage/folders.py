@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import FolderError
-from bridge.manifest import read, values
+from bridge.manifest import Manifest, read, values
 from function.api import files
 
 _STATUS, _SELECTORS, _CONTROL = "status.yaml", "destination-selectors.yaml", "workflow-control.yaml"
@@ -24,13 +24,18 @@ class Folders:
 
     root: Path
 
+    @property
+    def input(self) -> Path:
+        """The file that Kratix puts the request into."""
+        return self.root / "input" / "object.yaml"
+
     def request(self) -> Mapping[str, Any]:
         """The resource request, or the Promise, that the pipeline runs for.
 
         Raises:
             FolderError: It is not there, or is no object with a name.
         """
-        path = self.root / "input" / "object.yaml"
+        path = self.input
         found = read(path, str(path))
         if len(found) != 1:
             raise FolderError(f"cannot read {path}: it must hold one object, not {len(found)}")
@@ -46,15 +51,32 @@ class Folders:
                 raise FolderError(f"{path}, {field}: is required")
         return body
 
-    def write_document(self, filepath: str, manifest: Mapping[str, Any]) -> None:
+    def files(self) -> list[str]:
+        """The files of earlier containers: their paths below `output`."""
+        output = self.root / "output"
+        return sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+
+    def written(self, filepath: str) -> list[Manifest]:
+        """What a file of an earlier container holds.
+
+        Raises:
+            FolderError: It is not YAML, or holds something else than objects.
+        """
+        path = self.root / "output" / filepath
+        return read(path, str(path))
+
+    def write_document(self, filepath: str, manifest: Mapping[str, Any], *, adopted: bool = False) -> None:
         """Write a document below `output`.
+
+        Args:
+            adopted: It is what an earlier container wrote there, decorated.
 
         Raises:
             FolderError: An earlier container wrote something else there.
         """
         path = self.root / "output" / filepath
         text = files.to_yaml(manifest)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if not adopted and path.exists() and path.read_text(encoding="utf-8") != text:
             raise FolderError(f"cannot write {path}: an earlier container of the pipeline wrote another document there")
         _write(path, text)
 

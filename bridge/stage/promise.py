@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.stage import earlier
+from bridge.stage.folders import Folders
 from function.api import names
-from function.api.errors import InvalidError
 from function.api.input import parse
 from function.model import Document, JsonObject, Outcome
 from function.simulate import once
@@ -38,36 +39,41 @@ class Made:
 
     Attributes:
         warnings: One sentence for each gate that warns.
+        adopted: The files of earlier containers that are among the documents.
         selectors: Directory (`.` for the root) and labels, as a resource workflow asks for them.
     """
 
     warnings: tuple[str, ...]
     documents: tuple[Document, ...]
+    adopted: frozenset[str]
     selectors: tuple[tuple[str, Mapping[str, str]], ...]
     status: JsonObject
 
 
-def run(request: JsonObject, given: Mapping[str, Any], reader: Reader) -> Made | Refused:
+def run(request: JsonObject, given: Mapping[str, Any], reader: Reader, folders: Folders) -> Made | Refused:
     """Run a Promise's logic for a request.
 
     Args:
         given: The PromiseInput that a Composition would have.
         reader: The Promise and the context.
+        folders: Where the files of earlier containers are, which it may adopt.
 
     Raises:
         InvalidError: The input asks for what a Kratix pipeline does not have.
+        FolderError: A file cannot be adopted.
         SimulationError: The input or the request is invalid, with the field's path.
     """
     parsed = parse(given)
-    if parsed.adopt is not None:
-        raise InvalidError("adopt", "has no meaning in a Kratix pipeline: no earlier step composes anything")
+    adopted = earlier.documents(parsed.adopt, folders) if parsed.adopt else {}
+    own = {field: value for field, value in given.items() if field != "adopt"}
+    own["documents"] = [*(given.get("documents") or ()), *adopted.values()]
     kratix_does = {"workflow": {"pipelines": "None"}, "deliver": {"as": "Work"}}
-    outcome = once.decide(request, {**given, **kratix_does}, _WithoutWorks(reader))
+    outcome = once.decide(request, {**own, **kratix_does}, _WithoutWorks(reader))
     hold = outcome.hold
     if hold is not None:
         return Refused(f"{hold.condition} is False: {hold.message}", "" if hold.reason == "Invalid" else parsed.ttl)
     warned = tuple(f"{v.check}: {v.message}" for v in outcome.verdicts if v.action == "Warn" and not v.passed)
-    return Made(warned, outcome.documents, _selectors(outcome), _status(outcome))
+    return Made(warned, outcome.documents, frozenset(adopted), _selectors(outcome), _status(outcome))
 
 
 class _WithoutWorks:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from bridge.translate import structural
 from function.api import names
 from function.api.errors import InvalidError, shorten
 
@@ -168,6 +169,8 @@ def _check_schema(version: Mapping[str, Any], path: str) -> None:
         child = (root.get("properties") or {}).get(name)
         if child is not None:
             _check_object(child, f"{path}.properties.{name}")
+            if name != "metadata":  # of it Crossplane takes the name's length alone
+                structural.check(child, f"{path}.properties.{name}")
     for i, rule in enumerate(root.get("x-kubernetes-validations") or ()):
         if isinstance(rule, Mapping) and _READS_STATUS.search(str(rule.get("rule"))):
             cause = f"must not read status, as {shorten(repr(rule['rule']))} does: Kratix has a schema of its own there"

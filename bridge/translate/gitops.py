@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import yaml
+
 from function.api import files, names, work
 
 # Kratix's own namespace, where the Works of its Promises are too.
@@ -17,28 +19,32 @@ SELECTOR: Final[Mapping[str, str]] = {"crossplane": "enabled"}
 
 # Nobody can see from here whether XRs exist. With its XRD all XRs of a kind are deleted, and with its Composition the
 # revisions that XRs are pinned to, so no agent may delete either: who unpublishes removes them by hand.
-_KEEP: Final[Mapping[str, str]] = {
+KEEP: Final[Mapping[str, str]] = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEPT_KINDS = ("CompositeResourceDefinition", "Composition")
 
 
 def publication(
-    promise: str, manifests: Sequence[Mapping[str, Any]], *, selector: Mapping[str, str] = SELECTOR
+    promise: str, manifests: Sequence[Mapping[str, Any]], *, selector: Mapping[str, str] = SELECTOR, site: str = ""
 ) -> dict[str, Any]:
     """The Work that brings a Promise's XRD and Composition to Crossplane clusters.
 
     Args:
         promise: The Promise's name.
         selector: Labels of the Destinations that are Crossplane clusters.
+        site: The CrossplaneCluster's name: each has Works, and files, of its own.
     """
     documents = {f"{manifest['kind'].lower()}.yaml": [_kept(manifest)] for manifest in manifests}
     labels = {names.PROMISE_LABEL: promise}
-    return _work(f"publish-{promise}", promise, ("publish", promise), labels, documents, selector)
+    return _work(f"publish-{promise}", promise, ("publish", promise, *_given(site)), labels, documents, selector)
 
 
-def inventory(manifests: Sequence[Mapping[str, Any]], *, selector: Mapping[str, str] = SELECTOR) -> dict[str, Any]:
+def inventory(
+    manifests: Sequence[Mapping[str, Any]], *, selector: Mapping[str, str] = SELECTOR, site: str = ""
+) -> dict[str, Any]:
     """The Work that brings the inventory to Crossplane clusters: one file for each kind.
 
     A Work for each Destination would be a commit for each of them and each cluster.
@@ -48,7 +54,25 @@ def inventory(manifests: Sequence[Mapping[str, Any]], *, selector: Mapping[str, 
         group = manifest["apiVersion"].partition("/")[0]
         documents.setdefault(f"{manifest['kind'].lower()}.{group}.yaml", []).append(manifest)
     labels = {names.INVENTORY_LABEL: "true"}
-    return _work("destination-inventory", "destination-inventory", ("inventory",), labels, documents, selector)
+    identity = ("inventory", *_given(site))
+    return _work("destination-inventory", "destination-inventory", identity, labels, documents, selector)
+
+
+def published(work_: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a Work of `publication` brings there, read back.
+
+    Raises:
+        ValueError: Its content is not what this module writes.
+    """
+    found: list[dict[str, Any]] = []
+    for group in work_["spec"]["workloadGroups"]:
+        for workload in group["workloads"]:
+            found += yaml.load_all(work.unpack(workload["content"]), Loader=_LOADER)
+    return found
+
+
+def _given(site: str) -> tuple[str, ...]:
+    return (site,) if site else ()
 
 
 def _work(
@@ -79,7 +103,10 @@ def _workload(filepath: str, manifests: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def _kept(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    if manifest["kind"] not in _KEPT_KINDS:
-        return manifest
+    return kept(manifest) if manifest["kind"] in _KEPT_KINDS else manifest
+
+
+def kept(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A manifest that no GitOps agent (Argo CD, Flux) prunes."""
     metadata = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **_KEEP}}}
+    return {**manifest, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **KEEP}}}

@@ -7,7 +7,7 @@ Promise is no longer published, and it is known that no XR exists. A Promise tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.translate import compatible, composition, publication, xrd
@@ -81,15 +81,21 @@ class Plan:
     kept: tuple[Verdict, ...]
 
 
-def plan(promises: Iterable[Mapping[str, Any]], there: Sequence[There], settings: Settings) -> Plan:
-    """Plan a cluster.
+def plan(
+    promises: Iterable[Mapping[str, Any]],
+    there: Sequence[There],
+    settings: Settings,
+    logic: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Plan:
+    """Plan a cluster, or a part of it: some Promises, and all that has to do with them.
 
     Args:
         promises: Those that are to be published there, as an API server has them.
-        there: Every XRD of the cluster.
+        there: Every XRD of the cluster; of a part those that these Promises have, or would have.
+        logic: What the platform team adds to a Promise, by its name, instead of the settings' own.
     """
     existing = {each.name: each for each in there}
-    made, refused = _made(promises, settings)
+    made, refused = _made(promises, settings, logic or {})
     published: dict[str, Publication] = {}
     # Who has an XRD already comes before others that would have one of that name.
     for each in sorted(made, key=lambda each: (not _owns(each, existing), each.promise.name)):
@@ -113,13 +119,17 @@ def _by_name(each: There) -> str:
     return each.name
 
 
-def _made(promises: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[list[Publication], list[Verdict]]:
+def _made(
+    promises: Iterable[Mapping[str, Any]], settings: Settings, logic: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Publication], list[Verdict]]:
     made, refused = [], []
     for promise in promises:
+        name = str(promise["metadata"]["name"])
+        own = replace(settings, logic=logic[name]) if name in logic else settings
         try:
-            made.append(publication.publication(promise, settings))
+            made.append(publication.publication(promise, own))
         except InvalidError as error:
-            refused.append(Verdict(str(promise["metadata"]["name"]), str(error)))
+            refused.append(Verdict(name, str(error)))
     return made, refused
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.translate import definition as xrd
+from bridge.translate import gitops
 from bridge.translate.definition import Definition
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -50,6 +51,7 @@ class Options:
         group: The API's; the XRD's with `xp.` taken away or `kratix.` before it where empty.
         namespace: Where all XRs go; empty: each stays in its request's namespace.
         version: The Promise's version; empty: it has none.
+        keep: Whether no GitOps agent may prune any of the dependencies: they were on their cluster before.
     """
 
     image: str
@@ -58,6 +60,7 @@ class Options:
     group: str = ""
     namespace: str = ""
     version: str = ""
+    keep: bool = False
 
 
 def promise(
@@ -85,7 +88,7 @@ def promise(
         "metadata": metadata,
         "spec": {
             "api": api(definition, options.group),
-            "dependencies": dependencies(definition, compositions, packages),
+            "dependencies": dependencies(definition, compositions, packages, keep=options.keep),
             "destinationSelectors": [{"matchLabels": dict(options.selector)}],
             "workflows": {"resource": {"configure": [_pipeline(definition, options)]}},
         },
@@ -114,15 +117,23 @@ def api(definition: Definition, group: str = "") -> dict[str, Any]:
 
 
 def dependencies(
-    definition: Definition, compositions: Iterable[Mapping[str, Any]], packages: Iterable[Mapping[str, Any]]
+    definition: Definition,
+    compositions: Iterable[Mapping[str, Any]],
+    packages: Iterable[Mapping[str, Any]],
+    *,
+    keep: bool = False,
 ) -> list[dict[str, Any]]:
     """What the XRs need on their cluster: packages, the XRD, its Compositions; by kind and name, without what a live
-    cluster adds."""
-    return [
-        *(_clean(package) for package in sorted(packages, key=_identity)),
-        _clean(definition.manifest),
-        *(_clean(composition) for composition in sorted(compositions, key=_identity)),
-    ]
+    cluster adds.
+
+    Packages are never pruned: Compositions of others may call a Function too, and stop without it.
+
+    Args:
+        keep: Nor is anything else.
+    """
+    own = [_clean(definition.manifest), *(_clean(each) for each in sorted(compositions, key=_identity))]
+    shared = [_clean(package) for package in sorted(packages, key=_identity)]
+    return [*(dict(gitops.kept(each)) for each in shared), *(dict(gitops.kept(each)) if keep else each for each in own)]
 
 
 def _check(definition: Definition, options: Options) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from function.api.errors import InvalidError, shorten
+from function.api.errors import InvalidError, join, shorten
 from function.api.names import NAME_LIMIT, is_label_key, is_label_value
 
 MAX_DOCUMENT = 512 * 1024
@@ -50,17 +50,17 @@ def check_manifest(manifest: Mapping[str, Any], path: str) -> None:
         value = manifest.get(field)
         if not isinstance(value, str) or not value:
             raise InvalidError(
-                f"{path}.{field}", "is required" if value is None else "must be a string that is not empty"
+                join(path, field), "is required" if value is None else "must be a string that is not empty"
             )
     metadata = manifest.get("metadata")
     if not isinstance(metadata, Mapping):
-        raise InvalidError(f"{path}.metadata", "is required" if metadata is None else "must be an object")
+        raise InvalidError(join(path, "metadata"), "is required" if metadata is None else "must be an object")
     for field in ("name", "namespace", "generateName"):
         value = metadata.get(field)
         if value is not None and not (isinstance(value, str) and 0 < len(value) <= NAME_LIMIT):
-            raise InvalidError(f"{path}.metadata.{field}", f"must be a string of 1 to {NAME_LIMIT} characters")
+            raise InvalidError(join(path, f"metadata.{field}"), f"must be a string of 1 to {NAME_LIMIT} characters")
     for field in ("labels", "annotations"):
-        _check_labels(metadata.get(field), field, f"{path}.metadata.{field}")
+        _check_labels(metadata.get(field), field, join(path, f"metadata.{field}"))
     size = len(json.dumps(manifest))
     if size > MAX_DOCUMENT:
         raise InvalidError(path, f"is {size / 1024:.0f} KiB; a document may have at most {MAX_DOCUMENT // 1024} KiB")

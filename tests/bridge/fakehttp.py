@@ -173,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
             namespace = ""
             if resource.namespaced and len(rest) > 2 and rest[0] == "namespaces":
                 namespace, rest = rest[1], rest[2:]
-            if rest and rest[0] == resource.plural and len(rest) <= 2:
+            if rest and rest[0] == resource.plural and rest[2:] in ([], ["status"]):
                 return resource, Key(namespace, rest[1] if len(rest) > 1 else "")
         return None
 
@@ -389,13 +389,14 @@ def _status(code: int, reason: str, message: str, details: Mapping[str, Any] | N
     return {**kind, "code": code, "reason": reason, "message": message, **({"details": details} if details else {})}
 
 
-def _selector(query: Mapping[str, str]) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
+def _selector(query: Mapping[str, str]) -> dict[str, str | None]:
+    pairs = (pair.partition("=") for pair in query.get("labelSelector", "").split(",") if pair)
+    return {name: value if equals else None for name, equals, value in pairs}
 
 
 def _selected(query: Mapping[str, str], manifest: Manifest) -> bool:
     labels = manifest["metadata"].get("labels") or {}
-    return all(labels.get(name) == value for name, value in _selector(query).items())
+    return all(name in labels and value in (None, labels[name]) for name, value in _selector(query).items())
 
 
 def _same(before: Manifest, after: Manifest) -> bool:

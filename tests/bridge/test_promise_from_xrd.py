@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import cli
-from bridge.translate import definition, promise
+from bridge.translate import definition, gitops, promise
 from function.api.errors import InvalidError
 
 GROUP = "databases.example.org"
@@ -268,6 +268,17 @@ def test_dependencies_are_in_the_order_in_which_they_can_be_applied():
     ]
 
 
+def test_no_agent_prunes_what_others_use():
+    """With a Promise its files go: a Function that others call too must not go with them."""
+
+    def kept(**how: bool) -> dict[str, bool]:
+        found = promise.dependencies(definition.read(xrd()), [composition()], [package("ours")], **how)
+        return {d["kind"]: set(gitops.KEEP) <= set(d["metadata"].get("annotations", {})) for d in found}
+
+    assert kept() == {"Function": True, "CompositeResourceDefinition": False, "Composition": False}
+    assert all(kept(keep=True).values())
+
+
 def test_a_dependency_from_a_live_cluster_has_only_what_a_person_wrote():
     metadata = {
         "name": f"postgreses.{GROUP}",
@@ -350,6 +361,35 @@ REFUSED: dict[str, Refused] = {
         xrd(version(spec={"properties": {"size": 3}})),
         "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.size: must be an object",
         "it has no default to look for",
+    ),
+    "int or string with a type": Refused(
+        xrd(version(spec={"properties": {"port": {"type": "string", "x-kubernetes-int-or-string": True}}})),
+        "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.port.type: must not be there beside "
+        "x-kubernetes-int-or-string, which says it",
+        "no API server serves it, and Kratix would not name the file",
+    ),
+    "a field without a type": Refused(
+        xrd(version(spec={"properties": {"ports": {"type": "array", "items": {}}}})),
+        "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.ports.items.type: is required, or "
+        "x-kubernetes-int-or-string, or x-kubernetes-preserve-unknown-fields",
+        "a schema has to be structural",
+    ),
+    "a list of anything": Refused(
+        xrd(version(spec={"properties": {"ports": {"type": "array"}}})),
+        "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.ports.items: is required of an array",
+        "a schema has to be structural",
+    ),
+    "a type that is none": Refused(
+        xrd(version(spec={"properties": {"a": {"additionalProperties": {"type": "text"}, "type": "object"}}})),
+        "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.a.additionalProperties.type: must be one of "
+        "array, boolean, integer, number, object, string, not text",
+        "no API server knows it",
+    ),
+    "fields and a map at once": Refused(
+        xrd(version(spec={"properties": {"a": {"type": "object", **SPEC, "additionalProperties": True}}})),
+        "spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.a.additionalProperties: must not be there "
+        "where properties are",
+        "a schema has to be structural",
     ),
     "own group": Refused(
         xrd(),
@@ -454,6 +494,12 @@ def test_a_folder_with_windows_line_ends_is_a_promise(tmp_path: Path, capsys: py
     assert json.loads(as_json) == found
 
 
+def test_what_differs_from_the_xrd_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    wrote(tmp_path, all=[xrd(api="v1", claimNames=CLAIMS)])
+    code, _, err = ran(capsys, "-f", tmp_path)
+    assert (code, err) == (0, "differs: spec.names: Postgres is not offered, as people create claims of it\n")
+
+
 def test_one_xrd_of_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = {
         **xrd(names={"kind": "Cache", "plural": "caches"}),
@@ -504,6 +550,22 @@ BAD: dict[str, tuple[Mapping[str, Any], list[str], str]] = {
         "already",
     ),
     "no name": ({"a": [{**xrd(), "metadata": {}}]}, ["-f", "a.yaml"], "a.yaml, document 1, metadata.name: is required"),
+    "an int or string that has a type": (
+        {"a": [xrd(version(spec={"properties": {"port": {"type": "string", "x-kubernetes-int-or-string": True}}}))]},
+        ["-f", "a.yaml"],
+        "a.yaml, document 1, spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.port.type: must not be "
+        "there beside x-kubernetes-int-or-string, which says it",
+    ),
+    "two referenceable versions": (
+        {"a": [xrd(version("v1"), version("v2"))]},
+        ["-f", "a.yaml"],
+        "a.yaml, document 1, spec.versions[1].referenceable: spec.versions[0] is already the referenceable version",
+    ),
+    "a folder without an XRD": (
+        {"a": [composition()]},
+        ["-f", "."],
+        "cannot make a Promise of .: it holds no CompositeResourceDefinition",
+    ),
     "a mistake in the second document": (
         {"a": [package("first"), xrd(version(served=False))]},
         ["-f", "a.yaml"],

@@ -109,7 +109,13 @@ def test_core_is_what_the_request_says(charts: Charts):
     assert container["image"] == f"registry.example.org/crossplane:{VERSION}"
     assert container["args"] == ["core", "start", "--enable-operations=true", "--enable-usages=false", "--debug"]
     assert container["resources"]["limits"]["memory"] == "2Gi"
-    assert deployment["metadata"]["labels"]["app.kubernetes.io/version"] == VERSION.removeprefix("v")
+    labels = deployment["metadata"]["labels"]
+    assert labels["app.kubernetes.io/version"] == VERSION.removeprefix("v")
+    assert {key: value for key, value in labels.items() if "request-" in key} == {
+        "kratix.fn.crossplane.io/request-promise": "crossplane",
+        "kratix.fn.crossplane.io/request-name": "eu",
+        "kratix.fn.crossplane.io/request-namespace": "default",
+    }, "the bridge finds the request by them"
 
 
 def test_which_managed_resources_are_activated(charts: Charts):
@@ -223,12 +229,27 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[str, ...], str]] = {
     "a version that does not exist": (
         request(version="v9.9.9"),
         (),
-        f"cannot install Crossplane eu: spec.version: there is no Crossplane v9.9.9 in this image; it has {VERSION}",
+        f"cannot install Crossplane eu: FILE, spec.version: there is no Crossplane v9.9.9 in this image; it has {VERSION}",
     ),
     "two Functions of one name": (
         request(functions=[OURS, OURS]),
         (),
-        "cannot install Crossplane eu: spec.functions[1].name: function-kratix is another one's already",
+        "cannot install Crossplane eu: FILE, spec.functions[1].name: function-kratix is another one's already",
+    ),
+    "no spec": (
+        {key: value for key, value in request().items() if key != "spec"},
+        (),
+        "cannot install Crossplane eu: FILE, spec: is required\n",
+    ),
+    "a Provider that is no object": (
+        request(providers=["aws"]),
+        (),
+        "cannot install Crossplane eu: FILE, spec.providers[0]: must be an object with name and package\n",
+    ),
+    "features that are no object": (
+        request(features=["usages"]),
+        (),
+        "cannot install Crossplane eu: FILE, spec.features: must be an object\n",
     ),
     "values that the chart refuses": (
         request(values={"image": "nginx"}),
@@ -248,7 +269,7 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[str, ...], str]] = {
     "deletion": (
         request(),
         ("--action=delete",),
-        "cannot delete Crossplane eu: spec.deletion: is WhenUnused, and its managed resources are not known; ",
+        "cannot delete Crossplane eu: FILE, spec.deletion: is WhenUnused, and its managed resources are not known; ",
     ),
 }
 
@@ -258,7 +279,7 @@ def test_a_mistake_is_one_sentence(name: str, tmp_path: Path, charts: Charts, ca
     body, arguments, says = BAD[name]
     code, err = ran(tmp_path, charts, body, capsys, *arguments)
     assert code == 1
-    assert err.startswith(f"kratix-crossplane: {says}")
+    assert err.startswith(f"kratix-crossplane: {says.replace('FILE', str(tmp_path / 'input/object.yaml'))}")
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert not (tmp_path / "output").exists(), "all or nothing"

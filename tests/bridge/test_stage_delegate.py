@@ -214,7 +214,7 @@ BAD: dict[str, tuple[str, str]] = {
     "no name": ("{apiVersion: a/v1, kind: A}", "ROOT/input/object.yaml, metadata.name: is required"),
     "a long name": (
         yaml.safe_dump(request("n" * 64)),
-        f"cannot delegate Postgres {'n' * 64}: metadata.name: must have at most 63 characters",
+        f"cannot delegate Postgres {'n' * 64}: ROOT/input/object.yaml, metadata.name: must have at most 63 characters",
     ),
 }
 
@@ -234,7 +234,7 @@ def test_short_names_are_kept_and_never_made(tmp_path: Path):
     arguments = ("--group=databases.example.org", "--kind=Postgres", "--name-limit=9")
     assert ran(root, *arguments).returncode == 0
     done = ran(root, *arguments, "--cluster-scoped")
-    says = "cannot delegate Postgres orders: metadata.name: cannot be made different from all others in 9 characters"
+    says = f"cannot delegate Postgres orders: {root}/input/object.yaml, metadata.name: cannot be made different from all others in 9 characters"
     assert (done.returncode, done.stderr) == (1, f"kratix-crossplane: {says}\n")
 
 
@@ -252,3 +252,24 @@ def test_what_an_earlier_container_wrote_stays(tmp_path: Path):
         {"matchLabels": {"a": "1"}},
         {"matchLabels": {"b": "2"}, "directory": "sub"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("when", "says", "files"),
+    [
+        ("request.spec.size > 1", "", ["postgres.yaml"]),
+        ("request.spec.size > 3", "", []),
+        ("request.spec.sise > 3", "cannot use --when: it cannot be evaluated: no such key: sise", []),
+        ("request.spec.size", "cannot use --when: it cannot be evaluated: gives a number, not a boolean", []),
+        ("request.spec.size >", "cannot use --when: ", []),
+        ("context.a", "cannot use --when: ", []),
+    ],
+)
+def test_only_some_requests_are_delegated(when: str, says: str, files: list[str], tmp_path: Path):
+    root = folder(tmp_path, yaml.safe_dump(request()))
+    done = ran(root, "--group=databases.example.org", "--kind=Postgres", f"--when={when}")
+    assert [p.name for p in (root / "output").glob("*")] == files
+    assert (root / "metadata").exists() == bool(files), "a request that is not delegated has no XR in its status"
+    assert done.returncode == (1 if says else 0)
+    assert done.stderr.startswith(f"kratix-crossplane: {says}" if says else "")
+    assert done.stderr.count("\n") == (1 if says else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import build
 from bridge import cli, folder
 from bridge.stage import promise
+from bridge.stage.folders import Folders
 from function.api import files, work
 from function.fn import run
 from function.model import lookup
@@ -197,12 +201,12 @@ CASES: dict[str, Case] = {
         says="kratix-crossplane: refused Postgres orders: Delivered is False: documents[0].filename: cannot be evaluated: "
         "no such key: nothing\n",
     ),
-    "adopt": Case(
-        build.promise_input(adopt={"names": ["*"]}),
+    "adopt into a directory": Case(
+        build.promise_input(adopt={"names": ["*"], "directory": "edge"}),
         "what has no meaning here is said, not passed over",
         code=1,
-        says="kratix-crossplane: ROOT/input/promise-input.yaml, document 1, adopt: has no meaning in a Kratix pipeline: "
-        "no earlier step composes anything\n",
+        says="kratix-crossplane: ROOT/input/promise-input.yaml, document 1, adopt.directory: has no meaning in a Kratix "
+        "pipeline: a file stays in its directory\n",
     ),
     "a mistake": Case(
         build.promise_input(checks=[{**LARGE, "on": "Nothing"}]),
@@ -260,7 +264,7 @@ def test_what_another_container_wrote_is_not_overwritten(tmp_path: Path, capsys:
     assert (tmp_path / "output/claim.yaml").read_text() == "a: 1\n"
 
 
-def test_a_work_of_its_own_is_not_looked_for():
+def test_a_work_of_its_own_is_not_looked_for(tmp_path: Path):
     """Kratix has WorkPlacements for the request, which the pipeline's ServiceAccount may not list."""
 
     class Refusing:
@@ -270,5 +274,99 @@ def test_a_work_of_its_own_is_not_looked_for():
         def matching(self, *what: Any) -> Any:
             raise AssertionError(what)
 
-    made = promise.run(build.xr(), build.promise_input(), Refusing())
+    made = promise.run(build.xr(), build.promise_input(), Refusing(), Folders(tmp_path))
     assert isinstance(made, promise.Made)
+
+
+ADOPTING = build.promise_input(
+    adopt={"names": ["claim*", "edge/*"]},
+    documents=[],
+    decorate=[
+        {"labels": {"team": "${request.metadata.namespace}"}},
+        {"match": {"name": "claim"}, "patch": {"data": None}},
+    ],
+    checks=[
+        {
+            "name": "kinds",
+            "on": "Documents",
+            "expression": "document.kind == 'ConfigMap'",
+            "message": "no ${document.kind}",
+        }
+    ],
+)
+
+
+def written(root: Path, **documents: Any) -> None:
+    for name, body in documents.items():
+        path = root / "output" / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body if isinstance(body, str) else files.to_yaml(body))
+
+
+def test_what_an_earlier_container_wrote_is_decorated_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    claim = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
+    edge = {**claim, "data": {"x": "${not.cel} $${nor.this}"}}
+    written(tmp_path, claim=claim, edge__sub=edge, other=claim, values="- a list\n")
+    assert ran(tmp_path, capsys, build.xr(), ADOPTING) == (0, "")
+    found = {
+        str(p.relative_to(tmp_path / "output")): yaml.safe_load(p.read_text())
+        for p in tmp_path.rglob("output/**/*.yaml")
+    }
+    labels = {"labels": {"team": build.xr()["metadata"]["namespace"]}}
+    decorated = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", **labels}}
+    assert found == {
+        "claim.yaml": decorated,
+        "edge/sub.yaml": {**decorated, "data": edge["data"]},
+        "other.yaml": claim,
+        "values.yaml": ["a list"],
+    }, "a cluster-scoped document gets no namespace, text is no template, and what is not named stays"
+
+
+def test_what_an_earlier_container_wrote_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}
+    written(tmp_path, claim=secret)
+    code, err = ran(tmp_path, capsys, build.xr(), ADOPTING)
+    assert (code, err) == (
+        1,
+        "kratix-crossplane: refused Postgres orders: ChecksPassed is False: kinds on claim: no Secret\n",
+    )
+    assert yaml.safe_load((tmp_path / "output/claim.yaml").read_text()) == secret
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{}\n---\n{}\n", "cannot adopt claim.yaml: it must hold one object, not 2"),
+        ("a: 1\n", "ROOT/output/claim.yaml, document 1, apiVersion: is required"),
+        ("- 1\n", "ROOT/output/claim.yaml, document 1: must be a Kubernetes object, not [1]"),
+    ],
+)
+def test_what_cannot_be_adopted(text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    written(tmp_path, claim=text)
+    assert ran(tmp_path, capsys, build.xr(), ADOPTING) == (
+        1,
+        f"kratix-crossplane: {says.replace('ROOT', str(tmp_path))}\n",
+    )
+
+
+TEXTS = st.text(alphabet=st.sampled_from("$${}a '\"\\\n"), max_size=12)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "${c}"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(value=VALUES)
+def test_adoption_alone_changes_nothing(value: Any):
+    body = {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"value": value}}
+    given_input = build.promise_input(adopt={"names": ["*"]}, documents=[])
+    with tempfile.TemporaryDirectory() as folder_:
+        root = Path(folder_)
+        written(root, claim=body)
+        made = promise.run(build.xr(), given_input, Cluster.of([]), Folders(root))
+    assert isinstance(made, promise.Made)
+    assert [(d.filepath, d.manifest) for d in made.documents] == [("claim.yaml", body)]

@@ -41,8 +41,8 @@ class Example:
 
 
 def names() -> list[str]:
-    """Every example's name."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/composition.yaml"))
+    """The name of every example with a Composition: its folder below `example/`."""
+    return sorted(str(path.parent.relative_to(FOLDER)) for path in FOLDER.rglob("composition.yaml"))
 
 
 def xr_names(name: str) -> list[str]:

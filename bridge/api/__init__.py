@@ -1,0 +1,1 @@
+"""The bridge's own kinds, and the names that it uses."""

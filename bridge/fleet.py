@@ -1,0 +1,175 @@
+"""The clusters that the bridge works on: made of CrossplaneClusters, and made anew when one or its Secret changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge import log
+from bridge.api import crossplanecluster
+from bridge.api.crossplanecluster import Spec
+from bridge.apply import Applier, Result
+from bridge.clusters import Cluster
+from bridge.errors import ClusterError, KubeconfigError
+from bridge.queue import Queue, Workers
+from bridge.store import Key
+from bridge.sync import clusters, kept
+from bridge.sync.platform import Platform
+from bridge.sync.report import Reach
+from bridge.sync.site import Site, Task, owner
+from function.api.errors import InvalidError
+
+_STOP = 10.0
+
+_log = logging.getLogger("bridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """How clusters are reached.
+
+    Attributes:
+        local: The platform cluster by a connection of its own, under a name.
+        remote: A cluster, by its name and kubeconfig.
+    """
+
+    local: Callable[[str], Cluster]
+    remote: Callable[[str, bytes], Cluster]
+
+
+@dataclass(frozen=True, slots=True)
+class _Want:
+    """What a site is made of; with another one it is made anew."""
+
+    uid: str
+    spec: Spec
+    secret: kept.Secret | None
+
+
+class Fleet:
+    """All of them; safe to use from several threads.
+
+    Args:
+        work: Is called with what is to be done; returns in how many seconds it wants to be called again, or None.
+        told: Is called with each write.
+        workers: How many at once on each cluster; with none nothing is done unless somebody does it.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        connect: Connect,
+        *,
+        work: Callable[[Site, Task], float | None],
+        told: Callable[[str, Result], None],
+        clock: Callable[[], float],
+        workers: int,
+        dry_run: bool,
+    ) -> None:
+        self._platform = platform
+        self._connect = connect
+        self._work = work
+        self._told = told
+        self._clock = clock
+        self._count = workers
+        self._dry_run = dry_run
+        self._lock = threading.Lock()
+        self._wants: dict[str, _Want] = {}
+        self._sites: dict[str, Site] = {}
+        self._workers: dict[str, Workers[Task]] = {}
+        self._unmade: dict[str, Reach] = {}
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """By name."""
+        with self._lock:
+            return dict(self._sites)
+
+    def unmade(self, name: str) -> Reach | None:
+        """Why there is none of a name."""
+        with self._lock:
+            return self._unmade.get(name)
+
+    def with_secret(self, name: str) -> list[str]:
+        """Those whose kubeconfig is in a Secret, by name."""
+        with self._lock:
+            return sorted(site for site, want in self._wants.items() if _secret(want.spec) == name)
+
+    def reconcile(self, name: str) -> None:
+        """Have a site as its CrossplaneCluster says, and none where there is no such.
+
+        Raises:
+            ClusterError: Its Secret cannot be read.
+        """
+        found = self._platform.sites.store.get(Key("", name))
+        if found is None:
+            self.close(name)
+            return
+        try:
+            spec = crossplanecluster.read(found.packed.body)
+        except InvalidError as error:
+            self.close(name)
+            self._lacks(name, Reach("False", "Invalid", str(error)))
+            return
+        secret = self._platform.secrets.store.get(Key(self._platform.namespace, _secret(spec)))
+        want = _Want(found.uid, spec, secret)
+        with self._lock:
+            known = self._wants.get(name)
+        if known != want:
+            self.close(name)
+            self._open(name, want)
+            with self._lock:
+                self._wants[name] = want
+
+    def close(self, name: str) -> None:
+        """End the work on a cluster: what is under way is finished if the cluster answers; what waits is not."""
+        with self._lock:
+            self._wants.pop(name, None)
+            self._unmade.pop(name, None)
+            site, workers = self._sites.pop(name, None), self._workers.pop(name, None)
+        if site is None or workers is None:
+            return
+        site.closed.set()
+        if self._count:
+            workers.stop(_STOP if site.reach.status == "True" else 0.0)
+        site.close()
+
+    def _lacks(self, name: str, reach: Reach) -> None:
+        with self._lock:
+            self._unmade[name] = reach
+        _log.warning("not reached", extra=log.about(cluster=name, reason=reach.reason, error=reach.message))
+
+    def _open(self, name: str, want: _Want) -> None:
+        try:
+            cluster = self._connected(name, want.spec)
+        except KubeconfigError as error:
+            self._lacks(name, clusters.unreached(error))
+            return
+        applier = Applier(cluster, owner(self._platform.identity, name), dry_run=self._dry_run)
+        queue: Queue[Task] = Queue(name, self._clock, cap=60.0)
+        site = Site(name, want.uid, want.spec, cluster, applier, queue, self._told)
+
+        def work(task: Task) -> float | None:
+            return self._work(site, task)
+
+        workers = Workers(queue, work, expected=(ClusterError,), count=self._count)
+        with self._lock:
+            self._sites[name] = site
+            self._workers[name] = workers
+        workers.start()
+        queue.add(Task(clusters.PROBE, name))
+
+    def _connected(self, name: str, spec: Spec) -> Cluster:
+        if spec.gitops is not None:
+            return self._platform.cluster
+        if spec.kubeconfig is None:
+            return self._connect.local(name)
+        secret = spec.kubeconfig.secret_ref
+        content = clusters.kubeconfig(self._platform.cluster, self._platform.namespace, secret.name, secret.key)
+        return self._connect.remote(name, content)
+
+
+def _secret(spec: Spec) -> str:
+    return spec.kubeconfig.secret_ref.name if spec.kubeconfig is not None else ""

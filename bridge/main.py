@@ -1,0 +1,266 @@
+"""The bridge as a process: its clocks, its Lease, its probes, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bridge import credentials, dryrun, log, queue
+from bridge.api import names
+from bridge.clusters import Cluster
+from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
+from bridge.fleet import Connect
+from bridge.lease import Election, Holder, LostError
+from bridge.metrics import Counted, Live, Metrics
+from bridge.probes import Pages, Server
+from bridge.sync import kinds
+from bridge.watch import Health
+from bridge.wiring import Bridge, Options, Outside
+
+OK, ERROR, WOULD_CHANGE = 0, 1, 2
+_RETRY = 2.0
+
+_log = logging.getLogger("bridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a person says: see `kratix-crossplane bridge --help`."""
+
+    kubeconfig: Path | None
+    context: str
+    namespace: str
+    identity: str
+    listen: str
+    lease_namespace: str
+    resync: float
+    workers: int
+    dry_run: bool
+
+
+def run(flags: Flags) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        StartError: It cannot begin.
+    """
+    process = _Process(flags)
+    if flags.dry_run:
+        return process.dry_run()
+    return process.lead()
+
+
+class _Process:
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._stop = threading.Event()
+        self._bridge: Bridge | None = None
+        self._instance = f"{socket.gethostname()}_{uuid.uuid4()}"  # noqa: TID251 - who holds the Lease is unique
+        self._metrics = Metrics(Live(self._queues, self._watches, self._reached, self._counts))
+        self._platform = self._local("platform")
+
+    def lead(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        server = Server(self._flags.listen, Pages(self._sick, self._unready, self._metrics.text))
+        server.start()
+        _log.info("listening on %s", server.address)
+        identity = self._identity()
+        if identity is None:
+            return OK
+        election = Election(
+            self._instance,
+            names.LEASE,
+            self._flags.lease_namespace,
+            time.monotonic,
+            _now,
+            _LeaseStore(self._platform, self._flags.lease_namespace),
+        )
+        self._metrics.leads(names.LEASE, leading=False)
+        if not election.wait(self._stop, _failed, _waits):
+            return OK
+        self._metrics.leads(names.LEASE, leading=True)
+        _log.info("leading")
+        return self._work(election, identity)
+
+    def _work(self, election: Election, identity: str) -> int:
+        lost: list[LostError] = []
+
+        def hold() -> None:
+            try:
+                election.hold(self._stop)
+            except LostError as error:
+                lost.append(error)
+                self._stop.set()
+
+        holding = threading.Thread(target=hold, name="lease", daemon=True)
+        holding.start()
+        bridge = Bridge(self._platform, self._options(identity), self._outside())
+        self._bridge = bridge
+        bridge.start(self._stop)
+        self._stop.wait()
+        if lost:
+            # Somebody else may lead in a moment: nothing is finished.
+            _log.error("stopping", extra=log.about(error=str(lost[0])))
+            return ERROR
+        _log.info("stopping")
+        bridge.stop()
+        holding.join()
+        try:
+            election.release()
+        except ClusterError as error:
+            _log.warning("the Lease is not given back", extra=log.about(error=str(error)))
+        return OK
+
+    def dry_run(self) -> int:
+        identity = self._identity(tries=1)
+        try:
+            found = dryrun.run(
+                self._platform,
+                identity=identity or "",
+                namespace=self._flags.namespace,
+                connect=self._connect(),
+                clock=time.monotonic,
+            )
+        except ClusterError as error:
+            raise StartError(str(error)) from None
+        sys.stdout.write("".join(f"{line}\n" for line in (*found.lines, *found.said)))
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"kratix-crossplane: {error}\n" for error in found.errors))
+        if found.errors:
+            return ERROR
+        return WOULD_CHANGE if found.lines else OK
+
+    def _options(self, identity: str) -> Options:
+        return Options(identity, self._flags.namespace, self._instance, self._flags.resync, self._flags.workers)
+
+    def _outside(self) -> Outside:
+        return Outside(time.monotonic, _now, self._connect(), self._metrics.reconciled, self._metrics.under_way)
+
+    def _connect(self) -> Connect:
+        return Connect(self._local, self._remote)
+
+    def _local(self, name: str) -> Cluster:
+        try:
+            path = self._flags.kubeconfig
+            who = credentials.of_pod() if path is None else credentials.of_file(path, self._flags.context)
+        except KubeconfigError as error:
+            raise StartError(f"cannot connect to the platform cluster: {error}") from None
+        cluster = Counted(name, who, clock=time.monotonic)
+        cluster.told = self._metrics.requested
+        return cluster
+
+    def _remote(self, name: str, kubeconfig: bytes) -> Cluster:
+        cluster = Counted.of_kubeconfig(name, kubeconfig, clock=time.monotonic)
+        cluster.told = self._metrics.requested
+        return cluster
+
+    def _identity(self, tries: int = 0) -> str | None:
+        """What no other platform has: the UID of the namespace that every cluster has from its beginning."""
+        if self._flags.identity:
+            return self._flags.identity
+        while not self._stop.is_set():
+            try:
+                path = kinds.NAMESPACE.path(name="kube-system")
+                found = self._platform.request("GET", path, doing="read Namespace kube-system")
+                return str(found["metadata"]["uid"])
+            except ClusterError as error:
+                if tries == 1:
+                    raise StartError(str(error)) from None
+                _failed(error)
+                self._stop.wait(_RETRY)
+        return None
+
+    def _sick(self) -> str:
+        return self._bridge.sick() if self._bridge else ""
+
+    def _unready(self) -> str:
+        # One that waits for the Lease is ready to take over; a cluster that is lost is in its own status.
+        if self._bridge is None or self._bridge.platform.is_read():
+            return ""
+        missing = [w.health.error or w.name for w in self._bridge.platform.watches if not w.health.synced]
+        return f"the platform is not read yet: {'; '.join(missing)}"
+
+    def _queues(self) -> Mapping[str, queue.Numbers]:
+        if self._bridge is None:
+            return {}
+        sites = self._bridge.fleet.sites.values()
+        return {q.name: q.numbers() for q in (self._bridge.queue, *(site.queue for site in sites))}
+
+    def _watches(self) -> Mapping[tuple[str, str], Health]:
+        if self._bridge is None:
+            return {}
+        found = {("platform", watch.resource.plural): watch.health for watch in self._bridge.platform.watches}
+        for name, site in self._bridge.fleet.sites.items():
+            for kind, shelf in list(site.shelves.items()):
+                found[name, kind.plural] = shelf.watch.health
+        return found
+
+    def _reached(self) -> Mapping[str, bool]:
+        sites = self._bridge.fleet.sites if self._bridge else {}
+        return {name: site.reach.status == "True" for name, site in sites.items() if not site.by_gitops}
+
+    def _counts(self) -> Mapping[str, Mapping[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for name, site in (self._bridge.fleet.sites if self._bridge else {}).items():
+            promises, stock = site.board.read("Promise").values(), site.board.read("Destination").values()
+            found[name] = {
+                "published": sum(bool(each.xrd) for each in promises),
+                "refused": sum(bool(each.refused) for each in (*promises, *stock)),
+                "kept": sum(len(each.kept) for each in promises),
+                "failed": sum(bool(each.failed) for each in (*promises, *stock)),
+                "destinations": sum(bool(each.xrd) for each in stock),
+            }
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _LeaseStore:
+    cluster: Cluster
+    namespace: str
+
+    def get(self) -> Mapping[str, Any] | None:
+        try:
+            found: Mapping[str, Any] = self.cluster.request("GET", self._path(), doing="read the Lease")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def write(self, lease: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        known = "resourceVersion" in lease["metadata"]
+        method, path = ("PUT", self._path()) if known else ("POST", kinds.LEASE.path(self.namespace))
+        try:
+            written: Mapping[str, Any] = self.cluster.request(method, path, body=lease, doing="write the Lease")
+        except ApiError as error:
+            if error.status == 409:
+                return None
+            raise
+        return written
+
+    def _path(self) -> str:
+        return kinds.LEASE.path(self.namespace, names.LEASE)
+
+
+def _failed(error: Exception) -> None:
+    _log.warning("trying again", extra=log.about(error=str(error)))
+
+
+def _waits(holder: Holder) -> None:
+    if holder.name:
+        _log.info("waiting: another bridge leads", extra=log.about(object=holder.name, reason=f"since {holder.since}"))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one place in the bridge that reads the time of day

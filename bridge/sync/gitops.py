@@ -1,0 +1,126 @@
+"""Crossplane clusters that a GitOps agent brings in step: what they are to get, as Kratix Works.
+
+The bridge sees nothing of such a cluster. What it published before is in the Work that is there, and is taken for what
+is on the clusters, with XRs: so nothing that would break some is published. Whoever unpublishes a Promise deletes its
+XRD on each of the clusters by hand; an agent may not (translate/gitops.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from bridge.api import names as own
+from bridge.apply import ConflictError, ForeignError
+from bridge.errors import ClusterError
+from bridge.sync import kept, kinds
+from bridge.sync.board import Outcome
+from bridge.sync.kept import Made
+from bridge.sync.platform import Platform
+from bridge.sync.site import Site
+from bridge.translate import gitops, inventory, xrd
+from bridge.translate.plan import There, plan
+from function.api.errors import InvalidError
+from function.api.names import INVENTORY_LABEL
+
+PROMISE: Final = "gitops-promise"
+INVENTORY: Final = "gitops-inventory"
+
+Tell = Callable[[Site, str, Outcome, Outcome], None]
+
+
+def promise(site: Site, platform: Platform, name: str, tell: Tell) -> None:
+    """Bring the Work of a Promise in step.
+
+    Raises:
+        ClusterError: Something that may work later.
+    """
+    found = platform.promise(name, site.spec)
+    before = site.board.read_one("Promise", name)
+    try:
+        outcome = Outcome() if found is None else _published(site, platform, found)
+    except (InvalidError, ForeignError, ConflictError) as error:
+        said = f"{error.doing}: {error.cause}" if isinstance(error, ClusterError) else str(error)
+        outcome = Outcome(before.xrd, before.version, refused=said)
+    if found is None:
+        for made in site.own(kinds.WORK, name):
+            site.delete(kinds.WORK, made, gitops.NAMESPACE)
+    noted = site.board.write("Promise", name, None if found is None else outcome) or Outcome()
+    if noted != outcome:
+        tell(site, name, noted, outcome)
+
+
+def _published(site: Site, platform: Platform, found: kept.Promise) -> Outcome:
+    work = next(iter(site.own(kinds.WORK, found.name)), None)
+    name = found.xrd(site.spec.prefix)
+    rivals = platform.rivals(found.name, frozenset({name} - {""}), site.spec)
+    there = [There(manifest, owned=True, xrs=None) for manifest in (_xrds(work) if work else ())]
+    # Whoever has a Work already comes first, as whoever has an XRD does.
+    for rival in rivals:
+        there += [There(m, owned=True, xrs=None) for made in site.own(kinds.WORK, rival.name) for m in _xrds(made)]
+    logic = platform.logic(found.name)
+    bodies = [each.packed.body for each in (found, *rivals)]
+    planned = plan(bodies, there, site.settings, {found.name: logic} if logic is not None else {})
+    refused = [verdict.reason for verdict in planned.refused if verdict.promise == found.name]
+    if refused:
+        raise InvalidError("", "; ".join(refused))
+    made = next(each for each in planned.published if each.promise.name == found.name)
+    selector = _selector(site)
+    manifest = gitops.publication(found.name, made.manifests, selector=selector, site=site.name)
+    site.apply(_owned(manifest, site), work or site.get(kinds.WORK, manifest["metadata"]["name"]))
+    return Outcome(str(made.definition.manifest["metadata"]["name"]), made.promise.version)
+
+
+def _xrds(work: Made) -> Iterator[Mapping[str, Any]]:
+    try:
+        manifests = gitops.published(work.seen.manifest)
+    except (ValueError, KeyError, TypeError):
+        # Somebody changed it; it is overwritten, and what it held is not known.
+        return
+    yield from (manifest for manifest in manifests if manifest.get("kind") == xrd.KIND)
+
+
+def stock(site: Site, platform: Platform) -> None:
+    """Bring the Work with the whole inventory in step.
+
+    Raises:
+        ClusterError: Something that may work later.
+    """
+    manifests: list[Mapping[str, Any]] = []
+    listed = platform.inventory(site.spec)
+    for name in sorted(listed):
+        found = platform.destination(name, site.spec)
+        if found is None:  # it went just now
+            continue
+        body = found.packed.body
+        try:
+            manifests += [inventory.environment_config(body), *inventory.provider_configs(body)]
+        except InvalidError as error:
+            site.board.write("Destination", name, Outcome(refused=str(error)))
+        else:
+            site.board.write("Destination", name, Outcome(xrd=name))
+    for name in site.board.read("Destination"):
+        if name not in listed:
+            site.board.write("Destination", name, None)
+    there = [made for made in _works(site) if INVENTORY_LABEL in made.seen.manifest["metadata"]["labels"]]
+    if not manifests:
+        for made in there:
+            site.delete(kinds.WORK, made, gitops.NAMESPACE)
+        return
+    manifest = gitops.inventory(manifests, selector=_selector(site), site=site.name)
+    site.apply(_owned(manifest, site), site.get(kinds.WORK, manifest["metadata"]["name"]))
+
+
+def _works(site: Site) -> list[Made]:
+    return [made for made in site.shelves[kinds.WORK].all() if site.owns(made)]
+
+
+def _selector(site: Site) -> Mapping[str, str]:
+    assert site.spec.gitops is not None  # noqa: S101 - for the type checker: it is what makes a site by_gitops
+    return site.spec.gitops.destination_selector.match_labels
+
+
+def _owned(manifest: Mapping[str, Any], site: Site) -> dict[str, Any]:
+    """The Work goes with its CrossplaneCluster: what is on the clusters stays, as no agent may delete it."""
+    reference = {"apiVersion": own.API_VERSION, "kind": own.KIND, "name": site.name, "uid": site.uid}
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [reference]}}

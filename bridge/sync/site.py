@@ -1,0 +1,149 @@
+"""A Crossplane cluster as the bridge works on it: what is there, what is to be done, and what came of it.
+
+Each has a queue and workers of its own: one that answers slowly, or not at all, holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from bridge.api.crossplanecluster import Spec
+from bridge.apply import Applier, Result
+from bridge.clusters import Cluster
+from bridge.errors import ApiError
+from bridge.observed import Owner, Ref
+from bridge.queue import Queue
+from bridge.resources import Resource
+from bridge.sync import kept, kinds
+from bridge.sync.board import Board
+from bridge.sync.kept import Made
+from bridge.sync.report import Reach
+from bridge.sync.shelf import Shelf
+from bridge.translate.composition import Place
+from bridge.translate.publication import Settings
+
+UNTRIED: Final = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
+
+
+class Task(NamedTuple):
+    """What is worked on; the cluster is a part of the key.
+
+    Attributes:
+        controller: Which reconciler it is for.
+        cluster: The CrossplaneCluster's name.
+        name: Of the Promise, the Destination, ...; empty where there is but one.
+    """
+
+    controller: str
+    cluster: str
+    name: str = ""
+
+
+def owner(identity: str, site: str) -> Owner:
+    """Whose all is that a bridge makes for a CrossplaneCluster.
+
+    Two CrossplaneClusters of one platform may be one cluster by mistake, so the name is a part of it.
+    """
+    return Owner(f"{identity}/{site}")
+
+
+@dataclass(slots=True)
+class Site:
+    """One of the clusters.
+
+    Attributes:
+        name: The CrossplaneCluster's.
+        uid: The CrossplaneCluster's.
+        cluster: Where objects are written: with GitOps, the platform.
+        queue: What is to be done there.
+        told: Is called with each write.
+        shelves: What is there, by kind.
+        reach: Whether it is reached.
+        ready: All shelves were read once: what is not on them is not there.
+        swept: When everything was looked at last, by the clock.
+    """
+
+    name: str
+    uid: str
+    spec: Spec
+    cluster: Cluster
+    applier: Applier
+    queue: Queue[Task]
+    told: Callable[[str, Result], None]
+    shelves: dict[Resource, Shelf] = field(default_factory=dict)
+    board: Board = field(default_factory=Board)
+    reach: Reach = UNTRIED
+    obstacle: tuple[str, str] | None = None
+    ready: bool = False
+    swept: float = 0.0
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def settings(self) -> Settings:
+        """How Promises are published there."""
+        spec = self.spec
+        return Settings(prefix=spec.prefix, scope=spec.scope, place=spec.place, function=spec.function)
+
+    @property
+    def by_gitops(self) -> bool:
+        """Whether the bridge never talks to it."""
+        return self.spec.gitops is not None
+
+    @property
+    def has_inventory(self) -> bool:
+        """Whether it gets what stands for Destinations: where Kratix is, Destinations themselves are."""
+        return self.spec.place is Place.fleet
+
+    def owns(self, made: Made) -> bool:
+        """Whether this bridge made something, for this CrossplaneCluster."""
+        return made.seen.owner == self.applier.owner.identity
+
+    def own(self, kind: Resource, of: str) -> list[Made]:
+        """What this bridge made of a Promise or Destination, of one kind."""
+        shelf = self.shelves.get(kind)
+        return [made for made in shelf.made_of(of) if self.owns(made)] if shelf else []
+
+    def get(self, kind: Resource, name: str) -> Made | None:
+        """What is there under a name, whoever made it."""
+        shelf = self.shelves.get(kind)
+        return shelf.get(name) if shelf else None
+
+    def read(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
+        """What is there just now: asked, not remembered."""
+        try:
+            found = self.cluster.request("GET", kind.path(namespace, name), doing=f"read {kind.kind} {name}")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        keep = kept.of_destination if kind in kinds.INVENTORY else kept.of_promise
+        return keep({"apiVersion": kind.api_version, "kind": kind.kind, **found})
+
+    def apply(self, manifest: dict[str, object], there: Made | None) -> Result:
+        """Have an object there as a manifest says."""
+        result = self.applier.apply(manifest, there.seen if there else None)
+        self.told(self.name, result)
+        return result
+
+    def delete(self, kind: Resource, made: Made, namespace: str = "") -> Result:
+        """Delete an object, if it is still what was seen."""
+        result = self.applier.delete(kind.api_version, Ref(kind.group, kind.kind, namespace, made.name), made.seen)
+        self.told(self.name, result)
+        return result
+
+    def add(self, controller: str, of: Iterable[str]) -> None:
+        """Have something looked at."""
+        for name in of:
+            self.queue.add(Task(controller, self.name, name))
+
+    def close(self) -> None:
+        """End its watches, and what is under way there."""
+        self.closed.set()
+        self.queue.shut_down()
+        if not self.by_gitops:
+            self.cluster.close()
+        for shelf in self.shelves.values():
+            shelf.watch.stop(timeout=1.0)

@@ -1,0 +1,117 @@
+"""What the bridge says: the status of each CrossplaneCluster, and events on Promises."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from bridge import events, log
+from bridge.api.names import API_VERSION, KIND
+from bridge.clusters import APPLY
+from bridge.errors import ClusterError
+from bridge.events import Event
+from bridge.store import Key
+from bridge.sync import kinds, report
+from bridge.sync.board import Outcome
+from bridge.sync.platform import Platform
+from bridge.sync.report import Found, Reach
+from bridge.sync.site import Site
+from function.api.names import FIELD_MANAGER
+
+_UNTRIED = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
+_UNREAD = ("Syncing", "what is there has not been read yet")
+
+_log = logging.getLogger("bridge")
+
+
+class Voice:
+    """Says it on the platform cluster.
+
+    Args:
+        instance: Which of the bridge's processes this is.
+        clock: Monotonic seconds.
+        now: The time of day.
+    """
+
+    def __init__(
+        self, platform: Platform, *, instance: str, clock: Callable[[], float], now: Callable[[], datetime]
+    ) -> None:
+        self._platform = platform
+        self._instance = instance
+        self._now = now
+        self._limit = events.Limit(clock)
+
+    def report(self, name: str, site: Site | None, unmade: Reach | None) -> None:
+        """Bring the status of a CrossplaneCluster up to date; nothing is written where it is.
+
+        Args:
+            unmade: Why there is no site.
+
+        Raises:
+            ClusterError: It cannot be written.
+        """
+        there = self._platform.sites.store.get(Key("", name))
+        if there is None:
+            return
+        before = there.packed.body["status"]
+        if site is None:
+            reach = unmade or _UNTRIED
+            found = Found(there.generation, reach, None, {}, frozenset(), {}, frozenset())
+        else:
+            found = self._found(site, there.generation)
+        status = report.status(found, before, self._now())
+        if status == before:
+            return
+        self._platform.cluster.request(
+            "PATCH",
+            kinds.CLUSTER.path(name=name, subresource="status"),
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body={"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "status": status},
+            content_type=APPLY,
+            doing=f"report on {KIND} {name}",
+        )
+
+    def _found(self, site: Site, generation: int) -> Found:
+        return Found(
+            generation,
+            site.reach,
+            site.obstacle if site.ready or site.obstacle else _UNREAD,
+            site.board.read("Promise"),
+            self._platform.selected(site.spec),
+            site.board.read("Destination"),
+            self._platform.inventory(site.spec) if site.has_inventory else frozenset(),
+            {"Request": site.board.read("Request"), "XRD": site.board.read("XRD")},
+        )
+
+    def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:
+        """Tell on a Promise what became of it on a cluster, where that is news."""
+        promise = self._platform.promises.store.get(Key("", name))
+        if promise is None:
+            return
+        about = {"apiVersion": kinds.PROMISE.api_version, "kind": "Promise", "name": name, "uid": promise.uid}
+        for event in _news(about, f"On cluster {site.name}: ", before, after):
+            _log.info(event.reason.lower(), extra=log.about(cluster=site.name, promise=name, reason=event.note))
+            self._record(event)
+
+    def _record(self, event: Event) -> None:
+        if not self._limit.allows(event):
+            return
+        manifest: dict[str, Any] = events.manifest(event, self._now(), self._instance)
+        path = kinds.EVENT.path(manifest["metadata"]["namespace"])
+        try:
+            self._platform.cluster.request("POST", path, body=manifest, doing=f"tell about {event.about['name']}")
+        except ClusterError as error:
+            # 409: it was told before a restart. What an event says is in the status too.
+            _log.debug("an event is not told", extra=log.about(promise=event.about["name"], error=str(error)))
+
+
+def _news(about: Mapping[str, str], where: str, before: Outcome, after: Outcome) -> Iterator[Event]:
+    if after.refused and after.refused != before.refused:
+        yield Event(about, "Warning", "Refused", "Publish", f"{where}{after.refused}")
+    if after.kept and after.kept != before.kept:
+        yield Event(about, "Warning", "Kept", "Unpublish", f"{where}{'; '.join(after.kept)}")
+    if after.xrd and not after.refused and (before.xrd, before.version) != (after.xrd, after.version):
+        version = f", version {after.version}" if after.version else ""
+        yield Event(about, "Normal", "Published", "Publish", f"{where}published as the XRD {after.xrd}{version}")

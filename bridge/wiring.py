@@ -1,0 +1,276 @@
+"""The bridge as a whole: what changes on the platform and on Crossplane clusters, and which reconciler is told of it.
+
+    platform's watches ──┬── cluster, report ─────────── one queue of the bridge
+                         └── promise, destination, ... ┐
+    a cluster's watches ───────────────────────────────┴ one queue for each cluster
+
+Nothing is remembered but what watches see. Whatever is missed is found again: everything of a cluster is looked at when
+it is first reached, when it is reached again, and now and then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from bridge import log
+from bridge.apply import Result
+from bridge.clusters import Cluster
+from bridge.errors import ClusterError
+from bridge.fleet import Connect, Fleet
+from bridge.queue import Queue, Workers
+from bridge.resources import Resource
+from bridge.sync import clusters, destinations, gitops, installations, kept, kinds, promises, replies, xrds
+from bridge.sync.board import Kind
+from bridge.sync.desk import Memory
+from bridge.sync.everything import everything
+from bridge.sync.platform import Changed, Platform
+from bridge.sync.site import Site, Task
+from bridge.voice import Voice
+
+CLUSTER: Final = "cluster"
+REPORT: Final = "report"
+
+_REPORT_AFTER = 1.0
+_PROBE_AGAIN = 5.0
+_POLL = 0.05
+_STOP = 10.0
+_ABOUT: Final[Mapping[str, Kind]] = {
+    promises.NAME: "Promise",
+    gitops.PROMISE: "Promise",
+    destinations.NAME: "Destination",
+    xrds.NAME: "XRD",
+}
+
+_log = logging.getLogger("bridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the bridge runs.
+
+    Attributes:
+        identity: What no other platform has: owners of objects begin with it.
+        namespace: Its own.
+        instance: Which of its processes this is.
+        resync: After how many seconds everything is looked at again.
+        workers: How many at once on each cluster.
+    """
+
+    identity: str
+    namespace: str
+    instance: str
+    resync: float = 600.0
+    workers: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the bridge needs of the process that it runs in.
+
+    Attributes:
+        clock: Monotonic seconds.
+        now: The time of day.
+        reconciled: Is called with a controller, what came of it, and how many seconds it took.
+        under_way: Is called with a controller, and 1 when it begins or -1 when it ends.
+    """
+
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    connect: Connect
+    reconciled: Callable[[str, str, float], None]
+    under_way: Callable[[str, int], None]
+
+
+class Bridge:
+    """The bridge, until its process ends or no longer leads."""
+
+    def __init__(self, platform: Cluster, options: Options, outside: Outside) -> None:
+        self._options = options
+        self._outside = outside
+        self._seen = clusters.Seen(self._on_promise_made, self._on_destination_made)
+        self.platform = Platform(
+            platform,
+            identity=options.identity,
+            namespace=options.namespace,
+            changed=Changed(self._on_site, self._on_promise, self._on_destination, self._on_input, self._on_secret),
+            clock=outside.clock,
+        )
+        self.fleet = Fleet(
+            self.platform,
+            outside.connect,
+            work=self._work,
+            told=_told,
+            clock=outside.clock,
+            workers=options.workers,
+            dry_run=False,
+        )
+        self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
+        self._told: dict[str, Memory] = {}
+        self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
+        self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
+
+    def start(self, stop: threading.Event) -> bool:
+        """Begin, once all of the platform was read; says whether it came to that before it was stopped."""
+        for watch in self.platform.watches:
+            watch.start()
+        while not self.platform.is_read():
+            if stop.wait(_POLL):
+                return False
+        self._workers.start()
+        for key, _ in self.platform.sites.store.items():  # noqa: PERF102 - a store has no keys()
+            self.queue.add(Task(CLUSTER, key.name))
+        return True
+
+    def sick(self) -> str:
+        """Why the process should be restarted; empty where it should not."""
+        for watch in self.platform.watches:
+            if watch.health.synced and not watch.health.alive:
+                return f"the watch {watch.name} has ended"
+        return ""
+
+    def stop(self) -> None:
+        """End: what is under way is finished, what waits is not."""
+        self._workers.stop(_STOP)
+        for name in self.fleet.sites:
+            self.fleet.close(name)
+        for watch in self.platform.watches:
+            watch.stop(timeout=1.0)
+
+    def _on_site(self, name: str) -> None:
+        self.queue.add(Task(CLUSTER, name))
+
+    def _on_secret(self, name: str) -> None:
+        for site in self.fleet.with_secret(name):
+            self.queue.add(Task(CLUSTER, site))
+
+    def _on_promise(self, name: str, old: kept.Promise | None, new: kept.Promise | None) -> None:
+        for site in self.fleet.sites.values():
+            prefix = site.spec.prefix
+            xrds = {each.xrd(prefix) for each in (old, new) if each is not None} - {""}
+            others = {each for xrd in xrds for each in self.platform.claimants(xrd, prefix)}
+            self._look(site, "Promise", {name, *others})
+
+    def _on_input(self, promise: str) -> None:
+        for site in self.fleet.sites.values():
+            self._look(site, "Promise", [promise])
+
+    def _on_destination(self, name: str, _: object, __: object) -> None:
+        for site in self.fleet.sites.values():
+            self._look(site, "Destination", [name])
+
+    def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
+        others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
+        self._look(site, "Promise", {*of, *others})
+        self._look_at_xrds(site, kind, name)
+        if kind is kinds.WORK and not of:
+            self._look(site, "Destination", [""])
+
+    def _look_at_xrds(self, site: Site, kind: Resource, name: str) -> None:
+        if site.ready and site.spec.imports is not None and kind in (kinds.XRD, kinds.COMPOSITION):
+            every = (made.name for made in site.shelves[kinds.XRD].all())
+            site.add(xrds.NAME, [name] if kind is kinds.XRD else every)
+
+    def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
+        self._look(site, "Destination", of)
+
+    def _look(self, site: Site, kind: Kind, names: Iterable[str]) -> None:
+        if not site.ready:
+            return  # everything is looked at when it is
+        if kind == "Promise":
+            site.add(gitops.PROMISE if site.by_gitops else promises.NAME, names)
+        elif site.has_inventory:
+            if site.by_gitops:
+                site.add(gitops.INVENTORY, [""])
+            else:
+                site.add(destinations.NAME, names)
+
+    def _look_at_all(self, site: Site) -> None:
+        site.swept = self._outside.clock()
+        for kind, names in everything(site, self.platform).items():
+            self._look(site, kind, sorted(names))
+        self._look_at_xrds(site, kinds.COMPOSITION, "")
+        if site.spec.replies is not None:
+            site.add(replies.NAME, [""])
+            site.add(installations.NAME, [""])
+
+    def _work_own(self, task: Task) -> float | None:
+        return self._timed(task, lambda: self._own(task))
+
+    def _own(self, task: Task) -> None:
+        if task.controller == CLUSTER:
+            self.fleet.reconcile(task.cluster)
+            self.queue.add(Task(REPORT, task.cluster))
+        else:
+            self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
+
+    def _work(self, site: Site, task: Task) -> float | None:
+        try:
+            return self._timed(task, lambda: self._reconcile(site, task))
+        except ClusterError as error:
+            if site.closed.is_set():
+                return None
+            if task.controller in _ABOUT:
+                site.board.failed(_ABOUT[task.controller], task.name, str(error))
+            raise
+        finally:
+            self.queue.add_after(Task(REPORT, site.name), _REPORT_AFTER)
+
+    def _timed(self, task: Task, work: Callable[[], float | None]) -> float | None:
+        started = self._outside.clock()
+        result = "error"
+        self._outside.under_way(task.controller, 1)
+        try:
+            again = work()
+            result = "success" if again is None else "requeue_after"
+            return again
+        finally:
+            self._outside.under_way(task.controller, -1)
+            self._outside.reconciled(task.controller, result, self._outside.clock() - started)
+
+    def _reconcile(self, site: Site, task: Task) -> float | None:
+        if task.controller == clusters.PROBE:
+            return self._probe(site)
+        if not site.ready or site.reach.status == "False":
+            return None  # everything is looked at when it is reached
+        if task.controller == promises.NAME:
+            return promises.reconcile(site, self.platform, task.name, self._voice.tell)
+        if task.controller == destinations.NAME:
+            return destinations.reconcile(site, self.platform, task.name)
+        if task.controller == xrds.NAME:
+            return xrds.reconcile(site, self.platform, task.name)
+        if task.controller in (replies.NAME, installations.NAME):
+            reply = replies.reconcile if task.controller == replies.NAME else installations.reconcile
+            memory = self._told.setdefault(f"{task.controller} {site.name}", Memory())
+            return reply(site, self.platform, memory, int(self._outside.now().timestamp()))
+        if task.controller == gitops.PROMISE:
+            gitops.promise(site, self.platform, task.name, self._voice.tell)
+        else:
+            gitops.stock(site, self.platform)
+        return None
+
+    def _probe(self, site: Site) -> float:
+        before = (site.ready, site.reach.status)
+        try:
+            again = clusters.probe(site, self._seen, self._outside.clock)
+        except ClusterError as error:
+            if before[1] != "False":
+                _log.warning("lost", extra=log.about(cluster=site.name, error=str(error)))
+            return _PROBE_AGAIN
+        if not site.ready:
+            return again
+        if before != (True, site.reach.status):
+            _log.info("reached", extra=log.about(cluster=site.name))
+            self._look_at_all(site)
+        elif self._outside.clock() - site.swept > self._options.resync:
+            self._look_at_all(site)
+        return again
+
+
+def _told(cluster: str, result: Result) -> None:
+    if result.action in ("created", "changed", "deleted"):
+        _log.info(result.action, extra=log.about(cluster=cluster, object=str(result.ref)))
