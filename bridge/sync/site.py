@@ -24,8 +24,6 @@ from bridge.sync.report import Reach
 from bridge.sync.shelf import Shelf
 from bridge.translate.composition import Place
 from bridge.translate.publication import Settings
-from function.api import names
-from function.api.names import FIELD_MANAGER
 
 UNTRIED: Final = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 
@@ -47,11 +45,9 @@ class Task(NamedTuple):
 def owner(identity: str, site: str) -> Owner:
     """Whose all is that a bridge makes for a CrossplaneCluster.
 
-    Its fields have a manager of its own, so that two bridges that see nothing of each other yet conflict instead of
-    overwriting each other.
+    Two CrossplaneClusters of one platform may be one cluster by mistake, so the name is a part of it.
     """
-    whole = f"{identity}/{site}"
-    return Owner(whole, f"{FIELD_MANAGER}-{names.digest(whole, length=8)}")
+    return Owner(f"{identity}/{site}")
 
 
 @dataclass(slots=True)
