@@ -388,6 +388,8 @@ class _Handler(BaseHTTPRequestHandler):
             namespace = ""
             if resource.namespaced and len(rest) > 2 and rest[0] == "namespaces":
                 namespace, rest = rest[1], rest[2:]
+            if rest[2:] == ["status"]:
+                rest = rest[:2]
             if rest and rest[0] == resource.plural and len(rest) <= 2:
                 return resource, Key(namespace, rest[1] if len(rest) > 1 else "")
         return None
@@ -408,6 +410,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._delete(request, resource, key)
         elif request.method == "PUT":
             self._update(request, resource, key)
+        elif request.method == "POST":
+            self._create(request, resource)
         else:
             self._status(405, "MethodNotAllowed", "not in this server")
 
@@ -425,10 +429,12 @@ class _Handler(BaseHTTPRequestHandler):
                     if _selected(request.query, manifest) and namespace in ("", key.namespace)
                 ]
             limit = int(request.query.get("limit") or 0) or len(items)
-            metadata = {"resourceVersion": str(version)}
+            metadata: dict[str, Any] = {"resourceVersion": str(version)}
             if items[limit:]:
                 metadata["continue"] = f"{version}-{len(items)}-{len(self.api.pages)}"
                 self.api.pages[metadata["continue"]] = version, items[limit:]
+                if not _selector(request.query):
+                    metadata["remainingItemCount"] = len(items[limit:])
             page = items[:limit]
             if resource.group:  # kube-apiserver leaves both out of the lists of its own kinds
                 page = [self.api.typed(resource, manifest) for manifest in page]
@@ -463,9 +469,9 @@ class _Handler(BaseHTTPRequestHandler):
                     yield {"type": "ERROR", "object": _status(410, "Expired", f"{EXPIRED}: {at}")}
                     return
                 fresh = [event for event in self.api.history[resource] if event[0] > at]
+                version = self.api.version  # before the wait: what comes meanwhile is not looked at yet
                 if not fresh:
                     self.api.changed.wait(0.02)
-                version = self.api.version
             for version, kind, manifest in fresh:
                 at = version
                 if namespace in ("", manifest["metadata"].get("namespace", "")):
@@ -517,6 +523,13 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.api.typed(resource, after)
         return self._json(200 if before else 201, answer)
 
+    def _create(self, request: Request, resource: Resource) -> None:
+        with self.api.changed:
+            if self.api.objects[resource].get(key_of(request.body)):
+                return self._status(409, "AlreadyExists", "it exists already")
+            answer = self.api.typed(resource, self.api.store(resource, request.body))
+        return self._json(201, answer)
+
     def _update(self, request: Request, resource: Resource, key: Key) -> None:
         with self.api.changed:
             before = self.api.objects[resource].get(key)
@@ -541,6 +554,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json(200, _status(200, "", "deleted"))
 
     def _discovery(self, path: str) -> None:
+        if path == "/version":
+            return self._json(200, {"major": "1", "minor": "35"})
         for resource in self.api.resources:
             if path == resource.path().rpartition("/")[0]:
                 kinds = [each for each in self.api.resources if each.api_version == resource.api_version]

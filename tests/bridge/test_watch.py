@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from fakeapi import CONFIG_MAPS, PROMISES, TOKEN, FakeApi, Fault
-from following import FAST, Following, content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from bridge.breaker import Tolerance
 from bridge.clusters import Cluster, Limits
 from bridge.store import Key
 from bridge.watch import Watch
+from following import FAST, Following, content
 
 # A breaker that never opens: what is tested here is the watch.
 TOLERANT = Tolerance(failures=10**9)

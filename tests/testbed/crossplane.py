@@ -215,7 +215,13 @@ class Crossplane:
         registry = self.plane.process("registry")
         run.start(registry, [tools.find(CRANE), "registry", "serve", f"--address=127.0.0.1:{self._registry_port}"])
         file = folder / "function.xpkg"
-        build = ["xpkg", "build", f"--package-root={_ROOT / 'package'}", f"--package-file={file}", "--ignore=deploy/*,deploy/bridge/*"]
+        build = [
+            "xpkg",
+            "build",
+            f"--package-root={_ROOT / 'package'}",
+            f"--package-file={file}",
+            "--ignore=deploy/*,deploy/bridge/*",
+        ]
         run.call([tools.find(CROSSPLANE_CLI), *build])
         # A registry's host needs a dot in it, so not localhost.
         package = f"127.0.0.1:{self._registry_port}/function-kratix:{_TAG}"
