@@ -617,12 +617,16 @@ def _status(code: int, reason: str, message: str, details: Mapping[str, Any] | N
 
 
 def _selector(query: Mapping[str, str]) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
+    return {key: value for key, _, value in _pairs(query)}
+
+
+def _pairs(query: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    return [pair.partition("=") for pair in query.get("labelSelector", "").split(",") if pair]
 
 
 def _selected(query: Mapping[str, str], manifest: Manifest) -> bool:
     labels = manifest["metadata"].get("labels") or {}
-    return all(labels.get(name) == value for name, value in _selector(query).items())
+    return all(labels.get(name) == value if equals else name in labels for name, equals, value in _pairs(query))
 
 
 def _same(before: Manifest, after: Manifest) -> bool:
