@@ -258,7 +258,7 @@ class Bridge:
         try:
             again = clusters.probe(site, self._seen, self._outside.clock)
         except ClusterError as error:
-            if before[1] != "False":
+            if before[1] != "False" and not site.closed.is_set():
                 _log.warning("lost", extra=log.about(cluster=site.name, error=str(error)))
             return _PROBE_AGAIN
         if not site.ready:

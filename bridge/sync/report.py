@@ -112,10 +112,10 @@ def _reachable(found: Found) -> _Told:
 
 
 def _synced(found: Found) -> _Told:
-    if found.obstacle is not None:
-        return SYNCED, "False", *found.obstacle
     if found.reach.status == "False":
         return SYNCED, "Unknown", found.reach.reason, "the cluster is not reached, so what is there is not known"
+    if found.obstacle is not None:
+        return SYNCED, "False", *found.obstacle
     unseen = [f"Promise {name}" for name in sorted(found.selected - found.promises.keys())]
     unseen += [f"Destination {name}" for name in sorted(found.inventory - found.destinations.keys())]
     failed = [outcome.failed for _, _, outcome in _all(found) if outcome.failed]

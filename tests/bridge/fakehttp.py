@@ -193,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self._delete(request, resource, key)
         elif request.method == "PUT":
             self._update(request, resource, key)
+        elif request.method == "POST":
+            self._create(request, resource)
         else:
             self._status(405, "MethodNotAllowed", "not in this server")
 
@@ -211,10 +213,12 @@ class Handler(BaseHTTPRequestHandler):
                     if _selected(request.query, manifest) and namespace in ("", key.namespace)
                 ]
             limit = int(request.query.get("limit") or 0) or len(items)
-            metadata = {"resourceVersion": str(version)}
+            metadata: dict[str, Any] = {"resourceVersion": str(version)}
             if items[limit:]:
                 metadata["continue"] = f"{version}-{len(items)}-{len(self.api.pages)}"
                 self.api.pages[metadata["continue"]] = version, items[limit:]
+                if not _selector(request.query):
+                    metadata["remainingItemCount"] = len(items[limit:])
             if self.fault.circle:
                 metadata["continue"] = token or metadata["continue"]
             page = items[:limit]
@@ -305,6 +309,13 @@ class Handler(BaseHTTPRequestHandler):
             answer = self.api.typed(resource, after)
         return self._json(200 if before else 201, answer)
 
+    def _create(self, request: Request, resource: Resource) -> None:
+        with self.api.changed:
+            if self.api.objects[resource].get(key_of(request.body)):
+                return self._status(409, "AlreadyExists", "it exists already")
+            answer = self.api.typed(resource, self.api.store(resource, request.body))
+        return self._json(201, answer)
+
     def _update(self, request: Request, resource: Resource, key: Key) -> None:
         with self.api.changed:
             before = self.api.objects[resource].get(key)
@@ -329,6 +340,8 @@ class Handler(BaseHTTPRequestHandler):
         return self._json(200, _status(200, "", "deleted"))
 
     def _discovery(self, path: str) -> None:
+        if path == "/version":
+            return self._json(200, {"major": "1", "minor": "35"})
         for resource in self.api.resources:
             if path == resource.path().rpartition("/")[0]:
                 kinds = [each for each in self.api.resources if each.api_version == resource.api_version]

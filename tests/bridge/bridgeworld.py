@@ -1,0 +1,162 @@
+"""The bridge in the test's process, between a platform and Crossplane clusters that are fake API servers."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fakeapi import FakeApi
+
+import promises
+from bridge.api import names
+from bridge.clusters import Cluster
+from bridge.fleet import Connect
+from bridge.resources import Resource
+from bridge.store import Key
+from bridge.sync import kinds
+from bridge.wiring import Bridge, Options, Outside
+
+Manifest = dict[str, Any]
+
+CACHES = Resource("xp.caches.example.org", "v1alpha1", "Cache", "caches", namespaced=True)
+XRD_NAME = "caches.xp.caches.example.org"
+PLATFORM_KINDS = (
+    kinds.CLUSTER,
+    kinds.PROMISE,
+    kinds.DESTINATION,
+    kinds.WORK,
+    kinds.CONFIG_MAP,
+    kinds.SECRET,
+    kinds.NAMESPACE,
+    kinds.EVENT,
+)
+CLUSTER_KINDS = (
+    kinds.XRD,
+    kinds.COMPOSITION,
+    kinds.ENVIRONMENT_CONFIG,
+    kinds.CRD,
+    kinds.CLUSTER_PROVIDER_CONFIG,
+    kinds.OBJECTS[1],
+    CACHES,
+)
+_PATIENCE = 20.0
+
+
+def cache(name: str = "cache", version: str = "v1.0.0", *, publish: str = "true", **spec: Any) -> Manifest:
+    """A Promise; its XRD always has the same name."""
+    api = promises.api(promises.version(spec={"type": "object", **spec}))
+    return promises.promise(name, labels={"kratix.io/promise-version": version, names.PUBLISH_LABEL: publish}, api=api)
+
+
+@dataclass
+class World:
+    """A platform, Crossplane clusters by name, and the bridge."""
+
+    platform: FakeApi
+    clusters: Mapping[str, FakeApi]
+    bridge: Bridge
+
+    def put(self, manifest: Mapping[str, Any]) -> None:
+        """Create or change an object of the platform."""
+        resource = next(r for r in PLATFORM_KINDS if r.kind == manifest["kind"])
+        metadata = manifest["metadata"]
+        before = self.platform.objects[resource].get(Key(metadata.get("namespace", ""), metadata["name"])) or {}
+        body = {field: value for field, value in manifest.items() if field not in ("apiVersion", "kind", "metadata")}
+        marks = {part: metadata[part] for part in ("labels", "annotations") if part in metadata}
+        self.platform.put(
+            resource, metadata["name"], metadata.get("namespace", ""), **marks, **{**_status(before), **body}
+        )
+
+    def site(self, name: str, **spec: Any) -> None:
+        """A CrossplaneCluster, with its Secret."""
+        if not spec.keys() & {"inCluster", "gitops", "kubeconfig"}:
+            self.secret(name, self.clusters[name].kubeconfig())
+            spec["kubeconfig"] = {"secretRef": {"name": name}}
+        self.put({"kind": names.KIND, "metadata": {"name": name}, "spec": spec})
+
+    def secret(self, name: str, content: bytes) -> None:
+        data = {"kubeconfig": base64.b64encode(content).decode()}
+        self.put({"kind": "Secret", "metadata": {"name": name, "namespace": names.NAMESPACE}, "data": data})
+
+    def there(self, cluster: str, resource: Resource) -> dict[str, Manifest]:
+        """What a cluster has, by name."""
+        found = self.clusters[cluster].there(resource)
+        return {key.name: manifest for key, manifest in sorted(found.items())}
+
+    def status(self, name: str) -> Manifest:
+        return self.platform.there(kinds.CLUSTER)[Key("", name)].get("status") or {}
+
+    def condition(self, name: str, type_: str) -> tuple[str, str, str]:
+        found = next((c for c in self.status(name).get("conditions", ()) if c["type"] == type_), {})
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    def events(self) -> list[tuple[str, str]]:
+        return sorted((e["reason"], e["note"]) for e in self.platform.there(kinds.EVENT).values())
+
+    def until(self, what: str, holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, f"never: {what}; {[self.status(n) for n in self.clusters]}"
+            time.sleep(0.02)
+
+    def until_synced(self, name: str, status: str = "True") -> None:
+        self.until(f"{name} is Synced={status}", lambda: self.condition(name, "Synced")[0] == status)
+
+    def settled(self) -> None:
+        """Wait until nothing is to be done, and what was done has been reported."""
+
+        def idle() -> bool:
+            queues = [self.bridge.queue, *(site.queue for site in self.bridge.fleet.sites.values())]
+            numbers = [queue.numbers() for queue in queues]
+            return not any(each.depth or each.working for each in numbers)
+
+        quiet = 0
+        while quiet < 5:
+            quiet = quiet + 1 if idle() else 0
+            time.sleep(0.05)
+
+
+def _status(before: Mapping[str, Any]) -> Manifest:
+    return {"status": before["status"]} if "status" in before else {}
+
+
+@contextmanager
+def world(*clusters: str, others: Sequence[Resource] = ()) -> Iterator[World]:
+    """One with a bridge that works, and clusters without CrossplaneClusters yet."""
+    with ExitStack() as stack:
+        platform = stack.enter_context(FakeApi(*PLATFORM_KINDS))
+        fakes = {name: stack.enter_context(FakeApi(*CLUSTER_KINDS, *others)) for name in clusters}
+        with bridge(platform) as working:
+            yield World(platform, fakes, working)
+
+
+@contextmanager
+def bridge(platform: FakeApi, identity: str = "platform-uid") -> Iterator[Bridge]:
+    """A bridge that works, until it is stopped."""
+
+    def local(name: str) -> Cluster:
+        return Cluster.of_kubeconfig(name, platform.kubeconfig(), clock=time.monotonic)
+
+    def remote(name: str, content: bytes) -> Cluster:
+        return Cluster.of_kubeconfig(name, content, clock=time.monotonic)
+
+    outside = Outside(
+        clock=time.monotonic,
+        now=lambda: datetime(2026, 11, 25, 12, tzinfo=UTC),
+        connect=Connect(local, remote),
+        reconciled=lambda *_: None,
+        under_way=lambda *_: None,
+    )
+    made = Bridge(local("platform"), Options(identity, names.NAMESPACE, "test"), outside)
+    assert made.start(threading.Event())
+    try:
+        yield made
+    finally:
+        made.stop()
+        made.platform.cluster.close()
