@@ -56,7 +56,7 @@ def bridge(
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --dry-run
     """
     from bridge import log, main
-    from function.api.input import seconds
+    from function.api.fields import seconds
 
     try:
         period = seconds(resync)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from fakeapply import ConflictsError, apply, update
 
 from bridge.resources import Resource
-from bridge.store import Key
+from bridge.store import Key, key_of
 
 Manifest = dict[str, Any]
 Doing = Literal["list", "watch", "write", "any"]
