@@ -8,21 +8,19 @@ themselves: nothing is remembered elsewhere, so nothing can disagree with what i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from function import pods
 from function.api import metadata, names, output
-from function.api.errors import shorten
 from function.api.metadata import Control
 from function.model import JsonObject, Observed, Produced, Seen, lookup, objects, texts
 
 # An output is there before its Job is complete; the two caches of Crossplane may show it a little later.
 GRACE = timedelta(seconds=60)
 _STATUS_RESERVED = ("conditions", "crossplane", "connectionDetails", "claimConditionTypes")
-_CANNOT_PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
-_CANNOT_START = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 Phase = Literal["Running", "Succeeded", "Failed", "Suspended", "Lost"]
 
@@ -144,7 +142,7 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
     }
     ended = _ended(job)
     if ended is None:
-        message = _obstacle(job, seen.pods) or _refused(job, seen)
+        message = pods.obstacle(job, seen.pods) or _refused(job, seen)
         since = lookup(job, "status", "startTime") or lookup(job, "metadata", "creationTimestamp") or ""
         return Try(
             **made,
@@ -160,7 +158,11 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
     when = _time(since) or seen.host.now
     if type_ == "Failed":
         return Try(
-            **made, phase="Failed", message=_refused(job, seen) or _failure(job, condition), since=since, ended=when
+            **made,
+            phase="Failed",
+            message=_refused(job, seen) or pods.failure(job, condition, seen.pods),
+            since=since,
+            ended=when,
         )
     return _finished(Try(**made, phase="Succeeded", since=since, ended=when), job, seen)
 
@@ -211,7 +213,7 @@ def _refused(job: JsonObject, seen: Seen) -> str:
         found = _output(job, seen)
     except output.OutputError:
         return ""
-    return _line(found.sentence) if isinstance(found, output.Refused) else ""
+    return pods.line(found.sentence) if isinstance(found, output.Refused) else ""
 
 
 def _finished(made: Try, job: JsonObject, seen: Seen) -> Try:
@@ -219,75 +221,17 @@ def _finished(made: Try, job: JsonObject, seen: Seen) -> Try:
     try:
         found = _output(job, seen)
         if isinstance(found, output.Refused):
-            return replace(made, phase="Failed", message=_line(found.sentence))
+            return replace(made, phase="Failed", message=pods.line(found.sentence))
         if found is None:
             late = made.ended is not None and seen.host.now - made.ended < GRACE
             return replace(made, phase="Running" if late else "Lost", message="its output is not there")
         read = metadata.read(found)
     except output.OutputError as error:
-        return replace(made, phase="Failed", message=_line(str(error)))
+        return replace(made, phase="Failed", message=pods.line(str(error)))
     reserved = [key for key in _STATUS_RESERVED if key in read.status]
     if reserved:
         message = f"status.yaml: must not have the field {reserved[0]}, which belongs to Crossplane"
         return replace(made, phase="Failed", message=message)
     if read.control.retry_after or read.control.suspend:
-        return replace(made, phase="Suspended", message=_line(read.control.message), control=read.control)
+        return replace(made, phase="Suspended", message=pods.line(read.control.message), control=read.control)
     return replace(made, produced=Produced(made.pipeline, found.files, read.selectors, read.status))
-
-
-def _failure(job: JsonObject, condition: JsonObject) -> str:
-    """Why a Job failed, from its condition (Kubernetes, pkg/controller/job: the reasons of Failed)."""
-    reason = str(condition.get("reason") or "")
-    if reason == "BackoffLimitExceeded":
-        failed = lookup(job, "status", "failed")
-        tries = f" {failed} time{'s' if failed != 1 else ''}" if isinstance(failed, int) else ""
-        return f"its containers failed{tries} ({reason})"
-    if reason == "DeadlineExceeded":
-        limit = lookup(job, "spec", "activeDeadlineSeconds")
-        return f"it did not end within {limit} s ({reason})"
-    message = _line(str(condition.get("message") or ""))
-    if reason == "ContainerFailed":  # what `simulate` says, where a container runs once
-        return message
-    return f"{reason or 'Failed'}: {message}" if message else reason or "its Job failed"
-
-
-def _obstacle(job: JsonObject, pods: Sequence[JsonObject]) -> str:
-    """Why a Job's pod cannot go on, in words that stay the same while Kubernetes tries again."""
-    uid = lookup(job, "metadata", "uid")
-    for pod in pods:
-        owners = objects(lookup(pod, "metadata", "ownerReferences"))
-        if any(owner.get("uid") == uid for owner in owners):
-            for sentence in _pod_obstacles(pod):
-                return sentence
-    return "its Job is suspended" if lookup(job, "spec", "suspend") is True else ""
-
-
-def _pod_obstacles(pod: JsonObject) -> Iterator[str]:
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for status in objects(lookup(pod, "status", key)):
-            name, reason = str(status.get("name")), lookup(status, "state", "waiting", "reason")
-            if reason in _CANNOT_PULL:
-                yield f"container {name} cannot start: image {shorten(str(status.get('image')), 200)} cannot be pulled"
-            elif reason in _CANNOT_START:
-                message = _line(str(lookup(status, "state", "waiting", "message") or reason))
-                yield f"container {name} cannot start: {message}"
-            elif reason == "CrashLoopBackOff":
-                code = lookup(status, "lastState", "terminated", "exitCode")
-                yield f"container {name} ended with code {code} and is tried again"
-    for condition in objects(lookup(pod, "status", "conditions")):
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            yield "no node takes its pod"
-
-
-def alive(seen: Seen) -> bool:
-    """Whether a pod is still at work whose Job is gone: a run must not begin beside it."""
-    jobs = {lookup(observed.manifest, "metadata", "uid") for observed in seen.jobs.values()}
-    for pod in seen.pods:
-        owners = {owner.get("uid") for owner in objects(lookup(pod, "metadata", "ownerReferences"))}
-        if lookup(pod, "status", "phase") not in ("Succeeded", "Failed") and owners and not owners & jobs:
-            return True
-    return False
-
-
-def _line(text: str) -> str:
-    return shorten(" ".join(text[:4096].split()), 512)

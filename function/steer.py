@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from function import runs
+from function import pods, runs
 from function.api import names
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
@@ -182,7 +182,7 @@ def _started(wanted: Wanted, run: Run | None, start: Start) -> Decision:
     if wanted.paused:
         message = f"no pipeline is started while the label {names.KRATIX_SUSPENDED_LABEL} is true"
         return Decision("WorkflowSuspended", message, run)
-    if runs.alive(wanted.seen):
+    if pods.alive(wanted.seen):
         return Decision("Restarting", "waiting for the pod of an earlier Job to end", run)
     return Decision("Running", _runs(wanted, start.place), run, start)
 
