@@ -23,15 +23,18 @@ from testbed.run import Run
 _SLOW = 150.0
 _TEAM = "team-apps"
 _SHELL = "localhost/e2e/stage:1"
+# Kratix of 2024 knows few environment variables, so both read the request itself.
 _STAGE = """#!/bin/sh
 set -eu
+name=$(sed -n 's/^  name: //p' /kratix/input/object.yaml)
+namespace=$(sed -n 's/^  namespace: //p' /kratix/input/object.yaml)
 size=$(grep -m1 'size:' /kratix/input/object.yaml | tr -dc 'a-z0-9:' | cut -d: -f2)
 mkdir -p /kratix/output/infra
 cat > /kratix/output/app.yaml <<END
-# written by $KRATIX_PIPELINE_NAME of $KRATIX_PROMISE_NAME
+# written by a $KRATIX_WORKFLOW_TYPE workflow of $KRATIX_PROMISE_NAME
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: "$KRATIX_OBJECT_NAME", namespace: "$KRATIX_OBJECT_NAMESPACE"}
+metadata: {name: "$name", namespace: "$namespace"}
 data: {size: "$size"}
 END
 printf 'apiVersion: v1\\nkind: Namespace\\nmetadata: {name: infra}\\n' > /kratix/output/infra/namespace.yaml
@@ -40,11 +43,11 @@ printf -- '- matchLabels: {environment: dev}\\n- directory: infra\\n  matchLabel
 printf 'stage: done\\nsize: "%s"\\n' "$size" > /kratix/metadata/status.yaml
 """
 _SCRIPT = """
-import json, os, pathlib
+import json, pathlib, re
 text = pathlib.Path("/kratix/input/object.yaml").read_text()
-name = os.environ["KRATIX_OBJECT_NAME"]
-secret = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-pathlib.Path("/kratix/output/account.json").write_text(json.dumps(secret, indent=1) + "\\n")
+[name] = re.findall("^  name: (.*)$", text, re.M)
+account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+pathlib.Path("/kratix/output/account.json").write_text(json.dumps(account, indent=1) + "\\n")
 pathlib.Path("/kratix/output/notes.txt").write_text("not a manifest: \\u00fc, and no line's end")
 pathlib.Path("/kratix/metadata/status.yaml").write_text(json.dumps({"account": name, "lines": "size" in text}))
 """
@@ -196,7 +199,7 @@ def test_a_promises_containers_run_and_their_files_reach_the_state_store(togethe
     xr.until("Ready", "True", timeout=_SLOW)
     stored = _stored(together, xr, "app")
     assert set(stored) == {"dev:app.yaml", "infra:infra/namespace.yaml", "dev:account.json", "dev:notes.txt"}
-    assert stored["dev:app.yaml"].startswith("# written by shell of app\n"), "byte for byte, comments too"
+    assert stored["dev:app.yaml"].startswith("# written by a resource workflow of app\n"), "byte for byte, comments too"
     assert yaml.safe_load(stored["dev:app.yaml"])["data"] == {"size": "small"}
     assert stored["dev:notes.txt"] == "not a manifest: ü, and no line's end"
     status = xr.seen()["status"]
