@@ -38,7 +38,7 @@ def build() -> Image:
         "/usr/bin/env": Path(debian.program("busybox")),  # the scripts begin with it; busybox goes by its name
         **{f"/bin/{script.name}": script for script in sorted(scripts.iterdir())},
     }
-    return image.shell(NAME, files)
+    return image.shell(NAME, files, user=0)  # the status writer's scripts write where they are, at the root
 
 
 def _is_newer() -> bool:

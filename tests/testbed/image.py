@@ -53,9 +53,13 @@ def ours() -> Image:
 
 
 def shell(
-    name: str, files: Mapping[str, str | Path] | None = None, *, entrypoint: Sequence[str] = ("/bin/sh",)
+    name: str,
+    files: Mapping[str, str | Path] | None = None,
+    *,
+    entrypoint: Sequence[str] = ("/bin/sh",),
+    user: int = 65532,
 ) -> Image:
-    """An image of busybox and a few files; its user is 65532.
+    """An image of busybox and a few files.
 
     Args:
         name: With a host and a tag, as pods say it: `localhost/stage:1`.
@@ -68,7 +72,7 @@ def shell(
     debian.need(debian.IMAGES)
     busybox = Path(debian.program("busybox"))
     contents = {path: _content(file) for path, file in sorted((files or {}).items())}
-    recipe = f"FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT {json.dumps(list(entrypoint))}\n"
+    recipe = f"FROM scratch\nCOPY root /\nUSER {user}:{user}\nENTRYPOINT {json.dumps(list(entrypoint))}\n"
 
     def build(archive: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
