@@ -103,7 +103,7 @@ def verdict(cluster: Cluster, list_: str, name: str) -> str:
 def events(cluster: Cluster, name: str) -> list[tuple[str, str]]:
     """What was told about a Promise: reason and note."""
     found = cluster.list("events.k8s.io/v1", "Event", "default")
-    return sorted((e["reason"], e["note"]) for e in found if e["regarding"]["name"] == name)
+    return sorted((e["reason"], e["note"]) for e in found if e["regarding"].get("name") == name)
 
 
 def forgotten(cluster: Cluster, *kinds: str) -> None:

@@ -178,13 +178,22 @@ def _groups(work: Manifest) -> list[dict[str, Any]]:
     return sorted(found, key=lambda group: group["directory"])
 
 
-def _stored(testbed: Testbed, request: Request, promise: str) -> dict[str, str]:
-    """The files in the state store, by Destination and the path below the Work's own folder."""
-    below = f"/resources/{request.namespace}/{promise}/{request.name}/"
-    found = {path: text for path, text in testbed.kratix.files().items() if below in path}
-    return {
-        f"{path.partition('/')[0]}:{path.partition(below)[2].split('/', 2)[2]}": text for path, text in found.items()
-    }
+def _stored(testbed: Testbed, labels: set[str]) -> dict[str, str]:
+    """The files in the state store of Works with these pipeline labels, by Destination and the path that they have there.
+
+    Kratix's own request of the same name has files beside them, under the names of its pipelines.
+    """
+    found = {}
+    for path, text in testbed.kratix.files().items():
+        destination, _, below = path.partition("/resources/")
+        parts = below.split("/")  # namespace, promise, resource, pipeline label, workload group, file
+        if parts[:3] == [_TEAM, "app", "one"] and parts[3] in labels:
+            found[f"{destination.partition('/')[0]}:{'/'.join(parts[5:])}"] = text
+    return found
+
+
+def _labels(xr: Request) -> set[str]:
+    return {work["metadata"]["labels"]["kratix.io/pipeline-name"] for work in xr.works()}
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +206,7 @@ def xr(together: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Request:
 def test_a_promises_containers_run_and_their_files_reach_the_state_store(together: Testbed, xr: Request):
     xr.until("WorkflowCompleted", "True", timeout=_SLOW)
     xr.until("Ready", "True", timeout=_SLOW)
-    stored = _stored(together, xr, "app")
+    stored = _stored(together, _labels(xr))
     assert set(stored) == {"dev:app.yaml", "infra:infra/namespace.yaml", "dev:account.json", "dev:notes.txt"}
     assert stored["dev:app.yaml"].startswith("# written by a resource workflow of app\n"), "byte for byte, comments too"
     assert yaml.safe_load(stored["dev:app.yaml"])["data"] == {"size": "small"}
@@ -253,12 +262,12 @@ def _pipeline_of(work: Manifest) -> str:
 
 def test_a_change_runs_again_and_nothing_is_taken_back_meanwhile(together: Testbed, xr: Request):
     xr.until("Ready", "True", timeout=_SLOW)
-    before = _stored(together, xr, "app")
+    before = _stored(together, _labels(xr))
     xr.apply(_asked("xp.e2e.example.org", "App", "one", size="large"))
     seen: list[set[str]] = []
 
     def size() -> str:
-        stored = _stored(together, xr, "app")
+        stored = _stored(together, _labels(xr))
         seen.append(set(stored))
         return str(yaml.safe_load(stored["dev:app.yaml"])["data"]["size"])
 
@@ -289,7 +298,8 @@ def test_a_job_deleted_by_hand_runs_again_and_nothing_is_taken_back(together: Te
 
 
 def test_deletion_removes_jobs_outputs_works_and_files(together: Testbed, xr: Request):
-    cluster = together.plane.cluster
+    cluster, labels = together.plane.cluster, _labels(xr)
+    assert _stored(together, labels)
     xr.delete()
     eventually("the XR is gone", lambda: not xr.seen(), timeout=_SLOW)
     promise = "kratix.fn.crossplane.io/promise=app"
@@ -305,7 +315,7 @@ def test_deletion_removes_jobs_outputs_works_and_files(together: Testbed, xr: Re
         return [f"{kind} {name}" for kind, name in found]
 
     eventually("all that ran is gone", lambda: not left(), timeout=_SLOW, show=left)
-    eventually("its files are gone", lambda: not _stored(together, xr, "app"), timeout=_SLOW)
+    eventually("its files are gone", lambda: not _stored(together, labels), timeout=_SLOW)
 
 
 _BROKEN = {

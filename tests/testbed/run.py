@@ -301,4 +301,12 @@ def _started(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return ""
     fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks; then state is field 3
-    return "" if fields[0] == "Z" else fields[19]
+    return "" if fields[0] == "Z" and not _has_threads(pid) else fields[19]
+
+
+def _has_threads(pid: int) -> bool:
+    """Whether threads of a process are left whose first one has ended: until the last is gone it holds its ports."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
