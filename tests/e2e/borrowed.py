@@ -8,8 +8,6 @@ WorkPlacements: nobody but Kratix has the credentials of somebody's state store.
 
 from __future__ import annotations
 
-import base64
-import gzip
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ from developer import KRATIX, Platform, namespace
 from testbed import example
 from testbed.cache import UnavailableError
 from testbed.cluster import Cluster, eventually
+from testbed.kratix import plain
 
 NAMED = "KUBECONFIG"
 _STORE = "STATE_STORE"
@@ -129,5 +128,5 @@ def _written(cluster: Cluster) -> dict[str, str]:
             ]
         )
         for workload in spec["workloads"]:
-            found[f"{where}/{workload['filepath']}"] = gzip.decompress(base64.b64decode(workload["content"])).decode()
+            found[f"{where}/{workload['filepath']}"] = plain(workload["content"])
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import os
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from developer import KRATIX, Manifest, Request, namespace
 
 from testbed import image, profiles
 from testbed.cluster import Cluster, eventually
+from testbed.kratix import plain
 from testbed.profiles import Testbed
 from testbed.run import Run
 
@@ -156,14 +155,6 @@ def _asked(group: str, kind: str, name: str, **spec: object) -> Manifest:
     return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, "spec": {"size": "small", **spec}}
 
 
-def _plain(content: str) -> bytes:
-    """A workload's content; Kratix of 2024 writes it as it is, later ones pack it."""
-    try:
-        return gzip.decompress(base64.b64decode(content, validate=True))
-    except (ValueError, gzip.BadGzipFile):
-        return content.encode()
-
-
 def _groups(work: Manifest) -> list[dict[str, Any]]:
     """A Work's workload groups, comparable: what decides where they go, and which files there are."""
     found = [
@@ -171,7 +162,7 @@ def _groups(work: Manifest) -> list[dict[str, Any]]:
             "id": group["id"],
             "directory": group["directory"],
             "selectors": group.get("destinationSelectors", []),
-            "files": {each["filepath"]: _plain(each["content"]) for each in group["workloads"]},
+            "files": {each["filepath"]: plain(each["content"]) for each in group["workloads"]},
         }
         for group in work["spec"]["workloadGroups"]
     ]

@@ -117,7 +117,7 @@ class Kratix:
         repository = self._repository
         commit = _git(repository, "rev-parse", "main").strip()  # Kratix may write while this reads
         paths = [path for path in _git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if path]
-        return {path: _plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
+        return {path: plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
 
     def _start_git(self) -> None:
         repository = self._repository
@@ -211,8 +211,11 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
                 yield document
 
 
-def _plain(text: str) -> str:
-    """A file's text. Kratix of 2024 knows no compression: it writes what the Work holds, base64 of gzip."""
+def plain(text: str) -> str:
+    """A file's text, of a Work or of the state store.
+
+    Kratix of 2024 knows no compression: its own Works hold the text, and of ours it writes what they hold, base64 of gzip.
+    """
     try:
         return gzip.decompress(base64.b64decode(text, validate=True)).decode()
     except (ValueError, gzip.BadGzipFile, EOFError):
