@@ -61,7 +61,7 @@ testbed-down: $(READY) ## End what `make testbed` started
 
 .PHONY: e2e
 e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) --durations=5 tests/e2e
+	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e # one's own cluster has room for one
 
 .PHONY: update
 update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it

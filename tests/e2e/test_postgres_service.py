@@ -17,6 +17,7 @@ from typing import Any
 
 import bridging
 import pytest
+import simulated
 import yaml
 from agent import Agent
 from bridging import BridgeProcess
@@ -275,6 +276,16 @@ def test_prod_is_made_by_crossplane_on_the_provider_cluster(platform: Platform, 
     assert set(secret["data"]) == {"uri"}
     assert all(path.startswith("cloud-eu/") for path in _stored(platform, "orders"))
     assert platform.dev.list(_CNPG, "Cluster") == []
+
+
+def test_simulate_says_what_became_of_it(platform: Platform, prod: Manifest):
+    xr = platform.cloud.get(_CLOUD, "CloudPostgres", "orders", _TEAM) or {}
+    outcome = simulated.outcomes(service.EXAMPLE / "crossplane")["orders"]
+    expected = simulated.expected(outcome)
+    assert simulated.conditions(xr["status"]["conditions"]) == expected["conditions"]
+    assert simulated.timeless(xr["status"]["kratix"]) == expected["status"]
+    composed = [(each, platform.cloud.get(*simulated.ref(each), _TEAM)) for each in outcome["composed"].values()]
+    assert [simulated.delivered(found, like=each) for each, found in composed if found] == expected["composed"]
 
 
 def test_status_health_and_connection_secret_come_back_to_the_requester(
