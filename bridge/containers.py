@@ -9,6 +9,7 @@ by the code that the writer in a real pod runs.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shlex
@@ -40,6 +41,7 @@ from function.simulate.errors import SimulationError
 ENGINES = ("docker", "podman")
 FOLDERS = ("input", "output", "metadata")
 _ROOT = Path("/kratix")
+_MADE = ".function-kratix"
 _SHOWN = 40
 _LOOK_SECONDS = 10
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -231,18 +233,40 @@ def _expanded(text: str, values: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def _mount_point() -> Iterator[None]:
-    """A folder /kratix to mount trees on, for as long as it is needed, where this process may make one."""
-    made = False
-    if os.geteuid() == 0 and sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError):
-            _ROOT.mkdir()
-            made = True
+    """A folder /kratix to mount trees on, for as long as one process needs it, where this one may make it."""
+    held = _held() if sys.platform.startswith("linux") and os.geteuid() == 0 else None
     try:
         yield
     finally:
-        if made:
-            with contextlib.suppress(OSError):
-                _ROOT.rmdir()
+        if held is not None:
+            _let_go(held)
+
+
+def _held() -> int | None:
+    """The folder, locked with whoever else simulates here: the kernel takes their mounts away where it is removed."""
+    while True:
+        try:
+            with contextlib.suppress(FileExistsError):
+                _ROOT.mkdir()
+                (_ROOT / _MADE).touch()  # there before us is not ours to remove
+            held = os.open(_ROOT, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # another process was the last to need it, just now
+        except OSError:
+            return None
+        fcntl.flock(held, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(held), _ROOT.stat()):
+                return held
+        os.close(held)
+
+
+def _let_go(held: int) -> None:
+    with contextlib.suppress(OSError):  # others need it, or it was there before
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (_ROOT / _MADE).unlink()
+        _ROOT.rmdir()
+    os.close(held)
 
 
 def _mounted(command: list[str], tree: Path) -> list[str]:

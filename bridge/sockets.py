@@ -41,20 +41,26 @@ class Sockets:
 
     def __init__(self) -> None:
         self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def add(self, connection: HTTPConnection) -> None:
-        """A connection was made."""
+        """A connection is being made: a proxy or TLS may have it wait for bytes already."""
         with self._lock:
             self._connections.add(connection)
+
+    def connected(self, connection: HTTPConnection) -> None:
+        """It was made. It forgets its socket, and the response has it, where a server answers `Connection: close`."""
+        with self._lock:
+            if connection.sock is not None:
+                self._sockets.add(connection.sock)
 
     def shut_down(self) -> None:
         """Wake whoever waits for bytes."""
         with self._lock:
-            connections = list(self._connections)
-        for connection in connections:
-            if connection.sock is not None:
-                _shut_down(connection.sock)
+            sockets = {*self._sockets, *(each.sock for each in self._connections if each.sock is not None)}
+        for each in sockets:
+            _shut_down(each)
 
 
 def track(pool: urllib3.PoolManager) -> Sockets:
@@ -71,6 +77,7 @@ def _tracking(usual: Any, live: Sockets) -> Any:
         def connect(self) -> None:
             live.add(self)
             super().connect()
+            live.connected(self)
 
     return type(usual.__name__, (usual,), {"ConnectionCls": Connection})
 

@@ -309,7 +309,7 @@ def _heaviest(candidates: Sequence[str], group: Group, identity: Sequence[str]) 
 def remembered(found: Schedule, recorded: Sequence[JsonObject]) -> Schedule:
     """A schedule whose placements that stay say why they were chosen, which `status.kratix.placements` has recorded."""
     reasons = {
-        (entry.get("pipeline", ""), entry.get("directory"), entry.get("destination")): str(entry["reason"])
+        tuple(str(entry.get(field, "")) for field in ("pipeline", "directory", "destination")): str(entry["reason"])
         for entry in recorded
         if entry.get("state") in ("Placed", "Kept", "Moved") and entry.get("reason")
     }

@@ -233,6 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("transfer-encoding", "chunked")
+        self.send_header("connection", "close")  # it is, below: no other request must be sent on it meanwhile
         self.end_headers()
         ends = time.monotonic() + float(request.query.get("timeoutSeconds", "60"))
         if self.fault.mute:

@@ -95,6 +95,21 @@ def test_a_command_finds_its_folders_where_a_container_does(tmp_path: Path, caps
     assert Path("/kratix").exists() == there, "nothing is left behind"
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not sys.platform.startswith("linux"), reason="only where /kratix can be made")
+def test_simulations_beside_each_other_share_the_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "kratix"
+    monkeypatch.setattr(containers, "_ROOT", root)
+    with containers._mount_point():
+        with containers._mount_point():
+            assert root.exists()
+        assert root.exists(), "removing it would take the other's mounts away"
+    assert not root.exists(), "the last one removes it"
+    root.mkdir()
+    with containers._mount_point():
+        pass
+    assert root.exists(), "what was there before is left there"
+
+
 @dataclass(frozen=True)
 class Bad:
     reason: str

@@ -249,6 +249,13 @@ def test_any_request_is_answered_and_nothing_is_lost() -> None:
     assert p99 < P99, f"p99 is {p99 * 1000:.1f} ms"
 
 
+def test_a_recorded_placement_that_is_none_is_not_read() -> None:
+    values = copy.deepcopy(BASES["Object delivered"])
+    values["xr"]["status"]["kratix"]["placements"][0]["destination"] = []
+    req = _request(values)
+    _check(req, run(req))
+
+
 def test_an_observed_object_that_is_no_object_is_a_sentence() -> None:
     with pytest.raises(InvalidError, match="nested deeper"):
         structs.plain(_deep(100), "xr")
