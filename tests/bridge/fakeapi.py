@@ -535,7 +535,7 @@ class _Handler(BaseHTTPRequestHandler):
             before = self.api.objects[resource].get(key)
             if before is None:
                 return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
-            after = update(before, request.body, request.query["fieldManager"])
+            after = update(before, request.body, request.query.get("fieldManager", "unknown"))
             answer = self.api.typed(resource, self.api.store(resource, after))
         return self._json(200, answer)
 
