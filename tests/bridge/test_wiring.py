@@ -78,16 +78,51 @@ def test_a_promise_becomes_an_xrd_and_a_composition(one: World):
 
 def test_a_restart_writes_nothing(one: World):
     published(one)
-    one.settled()
+    one.until("it is counted", lambda: one.status("eu-1")["counts"]["published"] == 1)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
     one.bridge.stop()
     before = writes(one)
-    told = one.events()
+    told = len(one.platform.asked("write"))
+    status = one.status("eu-1")
     with bridge(one.platform) as again:
         one.bridge = again
         one.until("it is looked at", lambda: again.fleet.sites and again.fleet.sites["eu-1"].board.read("Promise"))
-        one.settled()
+        settled_and_reported(one)
     assert writes(one) == before
-    assert one.events() == told, "what was told is not told again"
+    assert one.platform.asked("write")[told:] == [], "neither events nor a status: nothing is news"
+    assert one.status("eu-1") == status
+
+
+def test_what_changed_while_no_bridge_ran_is_told(one: World):
+    published(one)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
+    one.bridge.stop()
+    one.put(cache(version="v1.1.0", **SIZE))
+    with bridge(one.platform) as again:
+        one.bridge = again
+        news = ("Published", f"On cluster eu-1: published as the XRD {XRD_NAME}, version v1.1.0")
+        one.until("it is told", lambda: news in one.events())
+        one.until("it is reported", lambda: one.status("eu-1")["published"][0]["version"] == "v1.1.0")
+
+
+def test_a_cluster_that_is_lost_before_a_restart_is_reported_after_it(one: World):
+    published(one)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
+    one.bridge.stop()
+    one.clusters["eu-1"].close()
+    with bridge(one.platform) as again:
+        one.bridge = again
+        one.until("it is reported", lambda: one.condition("eu-1", "Reachable")[0] == "False")
+        assert one.condition("eu-1", "Synced")[0] == "Unknown"
+
+
+def settled_and_reported(one: World) -> None:
+    one.settled()
+    time.sleep(1.2)  # a report comes a second after what it tells of
+    one.settled()
 
 
 def test_a_status_of_a_promise_that_changes_is_nobodys_business(one: World):
