@@ -511,11 +511,16 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = request.body["metadata"].pop("uid", None)
             if wanted and (before is None or before["metadata"]["uid"] != wanted):
                 return self._status(409, "Conflict", f"uid mismatch: the provided object specified uid {wanted}")
+            absent = request.body["metadata"].pop("resourceVersion", None) == "0"
             try:
                 force = request.query.get("force") == "true"
                 after = apply(before, request.body, request.query["fieldManager"], force=force)
             except ConflictsError as conflicts:
                 return self._status(409, "Conflict", str(conflicts), {"causes": conflicts.causes})
+            if absent and before is not None and resource.custom:
+                cause = {"reason": "FieldValueInvalid", "field": "metadata.resourceVersion"}
+                cause["message"] = "Invalid value: 0: must be specified for an update"
+                return self._status(422, "Invalid", f'{resource.plural} "{key.name}" is invalid', {"causes": [cause]})
             if request.query.get("dryRun"):
                 after["metadata"] = {"uid": "", "resourceVersion": "", **after["metadata"]}
             elif before is None or not _same(before, after):
