@@ -13,7 +13,7 @@ from fakeapi import Fault
 
 from bridge.api import names
 from bridge.store import Key
-from bridge.sync import kinds
+from bridge.sync import destinations, kinds
 from bridge.translate import inventory
 
 Manifest = dict[str, Any]
@@ -143,6 +143,35 @@ def test_no_request_is_made_while_nothing_happens(one: World):
     asked = len(one.clusters["eu-1"].requests)
     time.sleep(1.5)
     assert len(one.clusters["eu-1"].requests) == asked
+
+
+def test_what_changes_need_not_wait_for_a_look_at_everything(one: World):
+    site = one.bridge.fleet.sites["eu-1"]
+    one.settled()
+    delayed = site.queue.numbers().delayed
+    names = [f"destination-{number}" for number in range(500)]
+    site.add(destinations.NAME, names, within=3600.0)
+    assert site.queue.numbers().delayed >= delayed + 490
+    started = time.monotonic()
+    published(one)
+    assert time.monotonic() - started < 5
+    site.add(destinations.NAME, names)
+    one.settled()
+    assert site.queue.numbers().delayed >= delayed + 490, "what is looked at now is looked at once more in its turn"
+
+
+def test_a_report_does_not_bring_the_next_one_about(one: World):
+    settled_and_reported(one)
+    reported = len(reports(one))
+    started = time.monotonic()
+    for number in range(500):
+        one.put({"kind": "Destination", "metadata": {"name": f"cluster-{number}", "labels": {}}, "spec": {}})
+    one.until("all are there", lambda: one.status("eu-1")["counts"]["destinations"] == 500)
+    assert len(reports(one)) - reported <= 2 + time.monotonic() - started, "at most one a second"
+
+
+def reports(one: World) -> list[str]:
+    return [r.path for r in one.platform.asked("write") if r.path.endswith("/status")]
 
 
 def test_an_xrd_with_xrs_is_kept_and_one_without_goes(one: World):
