@@ -18,6 +18,7 @@ import time
 import urllib.parse
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,12 +27,12 @@ _Lot = list[tuple[str, bytes]]
 
 def main(arguments: list[str]) -> None:
     workers = int(arguments[0])
-    threads, failures = [], []
+    threads: list[threading.Thread] = []
+    failures: list[str] = []
     for kubeconfig, writes in zip(arguments[1::2], arguments[2::2], strict=True):
         lots = deque(_read(Path(writes)))
         settings = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8"))
-        for _ in range(workers):
-            threads.append(threading.Thread(target=_work, args=(settings, lots, failures)))
+        threads += [threading.Thread(target=_work, args=(settings, lots, failures)) for _ in range(workers)]
     began, computed = time.monotonic(), time.process_time()
     for thread in threads:
         thread.start()
@@ -48,7 +49,7 @@ def _read(path: Path) -> list[_Lot]:
     return [[(target, body.encode()) for target, body in json.loads(line)] for line in lines]
 
 
-def _work(settings: dict, lots: deque[_Lot], failures: list[str]) -> None:
+def _work(settings: dict[str, Any], lots: deque[_Lot], failures: list[str]) -> None:
     cluster, token = settings["clusters"][0]["cluster"], settings["users"][0]["user"]["token"]
     trust = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
     where = urllib.parse.urlsplit(cluster["server"])

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from bench import machine
 from bridging import KIND, crossplane_cluster, documents, install_platform, secret
 
+from bench import machine
 from bridge.api import names
 from bridge.clusters import Cluster
 from testbed import profiles, tools
@@ -45,7 +45,7 @@ _LISTEN = "127.0.0.1:18080"
 _NEWNET = 0x40000000
 # What the bridge writes and reads, and no API server does by itself.
 _GROUPS = ("crossplane.io", "kratix.io", "events.k8s.io")
-_REQUESTS = re.compile(rb'^apiserver_request_total\{(.*)\} ([0-9.e+]+)$', re.MULTILINE)
+_REQUESTS = re.compile(rb"^apiserver_request_total\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE", "DELETECOLLECTION")
 
@@ -206,7 +206,7 @@ class Process:
 
 def _page(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http, to this machine
             return str(answer.read().decode())
     except OSError:
         return ""

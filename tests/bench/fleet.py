@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import machine, subject
-from bench.figure import Figure
-from bench.scale import Scale
 from bridgeworld import CLUSTER_KINDS, PLATFORM_KINDS
 from bridging import BridgeProcess, crossplane_cluster, secret
 from fakeapi import FakeApi, Request
 
+from bench import machine, subject
+from bench.figure import Figure
+from bench.scale import Scale
 from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import kinds
@@ -52,17 +52,23 @@ def measure(scale: Scale) -> Iterator[Figure]:
             memory.append((exist, machine.rss(world.pid)))
             say(f"{scale.clusters} clusters with {exist} Promises each are in step")
             idle.append(float(world.asked_while_idle()))
-            for change in scale.change:
-                changes.append(world.changed(change))
+            changes += [world.changed(change) for change in scale.change]
     clusters = scale.clusters
     yield Figure(
-        f"{clusters} clusters: requests for objects while nothing changes", "", idle, 0, f"with {_of(scale.exist)} Promises"
+        f"{clusters} clusters: requests for objects while nothing changes",
+        "",
+        idle,
+        0,
+        f"with {_of(scale.exist)} Promises",
+        True,
     )
     for each in changes:
         of = f"{clusters} clusters, {each.exist} Promises, {each.change} changed"
         unit = each.change * clusters
-        yield Figure(f"{of}: writes for each and cluster", "", [each.writes / unit], 2, "an XRD and a Composition")
-        yield Figure(f"{of}: reads for each and cluster", "", [each.reads / unit], 0)
+        yield Figure(
+            f"{of}: writes for each and cluster", "", [each.writes / unit], 2, "an XRD and a Composition", True
+        )
+        yield Figure(f"{of}: reads for each and cluster", "", [each.reads / unit], 0, counted=True)
         note = "events and reports"
         yield Figure(f"{of}: requests to the platform for each and cluster", "", [each.platform / unit], 2, note)
     grown = [each.rss for each in changes]
@@ -127,9 +133,7 @@ class _World:
         asked = [request for api in self.clusters for request in _of_objects(api.requests)]
         counts = Counter(request.doing for request in asked)
         platform = len(_of_objects(self.platform.requests))
-        return _Change(
-            self._exist, number, counts["write"], counts["list"], platform, machine.rss(self.pid) - before
-        )
+        return _Change(self._exist, number, counts["write"], counts["list"], platform, machine.rss(self.pid) - before)
 
     def _put(self, kind: Resource, manifest: dict[str, Any]) -> None:
         metadata = manifest["metadata"]

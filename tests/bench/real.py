@@ -16,7 +16,6 @@ from bench import figure, machine, record, subject
 from bench.bed import SITES, WRITES, Bed, Process, bed, in_lots
 from bench.figure import Figure
 from bench.scale import Scale
-
 from bridge.clusters import Cluster
 from bridge.errors import ClusterError
 from bridge.sync import kinds
@@ -97,7 +96,17 @@ class _Rounds:
         yield Figure("memory during the first sync: peak", " MB", [machine.rss(self.bridge.pid, "VmHWM")], 150)
         rounds = self.scale.rounds
         for name, amount in sorted(_by_kind(requests).items()):
-            yield Figure(f"first sync, requests: {name}", "", [amount / rounds])
+            bound = self._most(name)
+            yield Figure(f"first sync, requests: {name}", "", [amount / rounds], bound, counted=bound is not None)
+
+    def _most(self, name: str) -> float | None:
+        """One write for each object and cluster, and no read."""
+        promises, destinations = (len(SITES) * number for number in (self.scale.promises, self.scale.destinations))
+        of = {"compositeresourcedefinitions": promises, "compositions": promises, "environmentconfigs": destinations}
+        verb, _, resource = name.partition(" ")
+        if resource not in of:
+            return None
+        return {"APPLY": float(of[resource]), "GET": 0.0}.get(verb)
 
     def _bridge(self, requests: Counter[tuple[str, str, str]]) -> _Sync:
         self.up.fresh()
@@ -161,7 +170,7 @@ class _Rounds:
             # Everything is looked at again while nothing happens, too.
             process = self.process = Process(self.up, "--resync", "30s")
             began = time.monotonic()
-            eventually("it is ready", lambda: process.page("/readyz") == "ok" and self._leads(), timeout=_LONG)
+            eventually("it is ready", self._leads, timeout=_LONG)
             ready.append(time.monotonic() - began)
             eventually("all is looked at", self._is_settled, timeout=_LONG)
             looked.append(time.monotonic() - began)
@@ -172,14 +181,18 @@ class _Rounds:
         yield Figure("restart: ready after", " s", ready, 15, "leads, and all of the platform is read")
         yield Figure("restart: all looked at after", " s", looked, 15, "each object compared on both clusters")
         yield Figure("restart: CPU of the bridge until then", " s", computed)
-        yield Figure("restart: writes", "", writes, 0, "counted by the API servers; the Lease is not among them")
+        note = "as the API servers count, and the bridge; the Lease is not among them"
+        yield Figure("restart: writes", "", writes, 0, note, counted=True)
         yield Figure("memory after a restart: RSS", " MB", [machine.rss(self.bridge.pid)], 150)
         yield Figure("memory after a restart: peak", " MB", [machine.rss(self.bridge.pid, "VmHWM")], 150)
 
     def _leads(self) -> bool:
-        # /readyz is ok for one that waits for the Lease.
-        return self.bridge.metric("leader_election_master_status") == 1 and not self.bridge.metric(
-            "kratix_bridge_watch_failing", 'cluster="platform"'
+        # /readyz is ok for one that waits for the Lease, too.
+        if self.bridge.page("/readyz") != "ok" or self.bridge.metric("leader_election_master_status") != 1:
+            return False
+        watches = 'cluster="platform"'
+        return "kratix_bridge_watch_failing" in self.bridge.page("/metrics") and not self.bridge.metric(
+            "kratix_bridge_watch_failing", watches
         )
 
     def _is_settled(self) -> bool:
@@ -208,9 +221,9 @@ class _Rounds:
         of_objects = sum(count for (_, verb, _), count in asked.items() if verb not in ("WATCH", "LIST"))
         objects = self.scale.promises + self.scale.destinations
         note = f"in {self.scale.steady:.0f} s, in which everything was looked at again ({again:.0f} reconciles)"
-        yield Figure("steady: requests for objects", "", [float(of_objects)], 0, note)
+        yield Figure("steady: requests for objects", "", [float(of_objects)], 0, note, counted=True)
         lists = sum(count for (_, verb, _), count in asked.items() if verb == "LIST")
-        yield Figure("steady: lists", "", [float(lists)], 0, f"with {objects} objects")
+        yield Figure("steady: lists", "", [float(lists)], 0, f"with {objects} objects", counted=True)
         yield Figure("steady: CPU of the bridge", " %", [100 * used.cpu["bridge"] / used.seconds], None, "of one core")
 
     # One Promise changes at a time.
@@ -223,7 +236,9 @@ class _Rounds:
         for part, name in ((0.5, "p50"), (0.99, "p99"), (1.0, "longest")):
             bound = 1.0 if name == "p99" else None
             note = f"of {len(took)}, one after the other; XRD and Composition on both clusters" if bound else ""
-            yield Figure(f"one changed Promise is everywhere: {name}", " s", [figure.percentile(took, part)], bound, note)
+            yield Figure(
+                f"one changed Promise is everywhere: {name}", " s", [figure.percentile(took, part)], bound, note
+            )
         yield Figure("CPU of the bridge for one changed Promise", " ms", [1000 * used.cpu["bridge"] / len(took)])
         yield Figure("memory after all of it: RSS", " MB", [machine.rss(self.bridge.pid)], 150)
         yield Figure("memory after all of it: peak", " MB", [machine.rss(self.bridge.pid, "VmHWM")], 150)
@@ -261,7 +276,10 @@ class _Arrivals:
         wanted = {(site, kind.kind, subject.xrd(number)) for site in SITES for kind in (kinds.XRD, kinds.COMPOSITION)}
         began = time.monotonic()
         platform.request(
-            "PATCH", path, body={"metadata": body["metadata"], "spec": body["spec"]}, content_type="application/merge-patch+json"
+            "PATCH",
+            path,
+            body={"metadata": body["metadata"], "spec": body["spec"]},
+            content_type="application/merge-patch+json",
         )
         with self._changed:
             there = self._changed.wait_for(lambda: self._is_there(wanted, revision), timeout=60)
@@ -295,10 +313,14 @@ def _sync_figures(up: Bed, synced: list[_Sync], bared: list[machine.Used], write
     ratio = "first sync: time, bridge to bare client"
     yield Figure(f"{ratio}, from the first write", "", [s.writing / b.seconds for s, b in pairs], 1.3)
     yield Figure(f"{ratio}, from the process's start", "", [s.whole.seconds / b.seconds for s, b in pairs], None)
-    yield Figure("first sync: bridge, from its start", " s", [s.whole.seconds for s in synced], None, f"{writes} objects")
+    yield Figure(
+        "first sync: bridge, from its start", " s", [s.whole.seconds for s in synced], None, f"{writes} objects"
+    )
     yield Figure("first sync: bridge, until a cluster is reached", " s", [s.reached for s in synced])
     yield Figure("first sync: bare client", " s", [b.seconds for b in bared], None, f"{WORKERS} connections a cluster")
-    yield Figure("first sync: CPU of the clusters' API servers and etcd, bridge", " s", [of_servers(s.whole) for s in synced])
+    yield Figure(
+        "first sync: CPU of the clusters' API servers and etcd, bridge", " s", [of_servers(s.whole) for s in synced]
+    )
     yield Figure("first sync: CPU of the same, bare client", " s", [of_servers(b) for b in bared])
     for part in ("kube-apiserver", "etcd"):
         name = up.platform.process(part)

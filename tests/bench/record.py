@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.bed import Bed
-
 from bridge import dryrun
 from bridge.api import names
 from bridge.clusters import Answer, Cluster
