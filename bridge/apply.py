@@ -27,6 +27,9 @@ from function.api.names import APPLIED_ANNOTATION, OWNER_ANNOTATION
 Action = Literal["created", "changed", "unchanged", "deleting", "deleted", "absent"]
 
 _NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_ABSENT: Final = "0"
+_VERSION_FIELD: Final = "metadata.resourceVersion"
 _SHOWN: Final = 3
 _MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
 
@@ -126,6 +129,8 @@ class Applier:
         marked = self.owner.marked(manifest)
         if there is None:
             # A watch may be behind, or not see what has no owner; server-side apply would make one object of both.
+            if resource.custom and not self._knows(which) and (new := self._create(resource, which, marked, doing)):
+                return new
             there = self._look(resource, which, doing)
         if there is not None:
             self._check_owner(doing, there)
@@ -194,6 +199,10 @@ class Applier:
                 return True  # as the server made it of what was applied: it may write a value in its own way
         return there.applied == applied and carries(there.manifest, marked)
 
+    def _knows(self, which: Ref) -> bool:
+        with self._lock:
+            return which in self._applied
+
     def _look(self, resource: Resource, which: Ref, doing: str) -> Seen | None:
         try:
             return seen(self.cluster.request("GET", resource.path(which.namespace, which.name), doing=doing))
@@ -202,20 +211,41 @@ class Applier:
                 return None
             raise
 
+    def _create(self, resource: Resource, which: Ref, marked: Mapping[str, Any], doing: str) -> Result | None:
+        """Apply an object that is not there; None if it is.
+
+        Version 0 is that of an object that does not exist: a custom object that does is not updated without its own
+        (k8s.io/apiserver, registry/generic/registry/store.go; apiextensions-apiserver, customresource/strategy.go).
+        """
+        try:
+            return self._patch(resource, which, marked, None, doing, resourceVersion=_ABSENT)
+        except (ConflictError, ForeignError):
+            return None
+        except ApiError as error:
+            if any(cause.field == _VERSION_FIELD for cause in error.causes) or error.status == _CONFLICT:
+                return None
+            raise
+
     def _patch(
-        self, resource: Resource, which: Ref, marked: Mapping[str, Any], there: Seen | None, doing: str
+        self,
+        resource: Resource,
+        which: Ref,
+        marked: Mapping[str, Any],
+        there: Seen | None,
+        doing: str,
+        **metadata: str,
     ) -> Result:
         query = {"fieldManager": self.owner.manager, "fieldValidation": "Strict"}
         if self._dry_run:
             query["dryRun"] = "All"
         # With its UID, an object that was deleted and made anew by somebody is not touched.
-        metadata = {**marked["metadata"], **({"uid": there.uid} if there else {})}
+        place = {**marked["metadata"], **metadata, **({"uid": there.uid} if there else {})}
         try:
             answer = self.cluster.send(
                 "PATCH",
                 resource.path(which.namespace, which.name),
                 query=query,
-                body={**marked, "metadata": metadata},
+                body={**marked, "metadata": place},
                 content_type=APPLY,
                 doing=doing,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge import log
 from bridge.api import crossplanecluster
@@ -20,6 +20,7 @@ from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.site import Site, Task, owner
 from function.api.errors import InvalidError
+from function.model import JsonObject, lookup
 
 _STOP = 10.0
 
@@ -93,9 +94,10 @@ class Fleet:
             return self._unmade.get(name)
 
     def with_secret(self, name: str) -> list[str]:
-        """Those whose kubeconfig is in a Secret, by name."""
-        with self._lock:
-            return sorted(site for site, want in self._wants.items() if _secret(want.spec) == name)
+        """Those whose kubeconfig is in a Secret, by name; as they are asked for, as one may be connecting just now."""
+        where = ("spec", "kubeconfig", "secretRef", "name")
+        sites = self._platform.sites.store.items()
+        return sorted(key.name for key, site in sites if lookup(site.packed.body, *where) == name)
 
     def reconcile(self, name: str) -> None:
         """Have a site as its CrossplaneCluster says, and none where there is no such.
@@ -113,15 +115,17 @@ class Fleet:
             self.close(name)
             self._lacks(name, Reach("False", "Invalid", str(error)))
             return
-        secret = self._platform.secrets.store.get(Key(self._platform.namespace, _secret(spec)))
-        want = _Want(found.uid, spec, secret)
+        secret = spec.kubeconfig.secret_ref.name if spec.kubeconfig is not None else ""
+        want = _Want(found.uid, spec, self._platform.secrets.store.get(Key(self._platform.namespace, secret)))
         with self._lock:
             known = self._wants.get(name)
         if known != want:
             self.close(name)
-            self._open(name, want)
+            # The watch may be late: what counts is the Secret that the connection is made of.
+            there = clusters.secret(self._platform.cluster, self._platform.namespace, secret) if secret else None
+            self._open(name, want, there)
             with self._lock:
-                self._wants[name] = want
+                self._wants[name] = replace(want, secret=None if there is None else kept.secret(there))
 
     def close(self, name: str) -> None:
         """End the work on a cluster: what is under way is finished if the cluster answers; what waits is not."""
@@ -141,9 +145,9 @@ class Fleet:
             self._unmade[name] = reach
         _log.warning("not reached", extra=log.about(cluster=name, reason=reach.reason, error=reach.message))
 
-    def _open(self, name: str, want: _Want) -> None:
+    def _open(self, name: str, want: _Want, secret: JsonObject | None) -> None:
         try:
-            cluster = self._connected(name, want.spec)
+            cluster = self._connected(name, want.spec, secret)
         except KubeconfigError as error:
             self._lacks(name, clusters.unreached(error))
             return
@@ -161,15 +165,11 @@ class Fleet:
         workers.start()
         queue.add(Task(clusters.PROBE, name))
 
-    def _connected(self, name: str, spec: Spec) -> Cluster:
+    def _connected(self, name: str, spec: Spec, secret: JsonObject | None) -> Cluster:
         if spec.gitops is not None:
             return self._platform.cluster
         if spec.kubeconfig is None:
             return self._connect.local(name)
-        secret = spec.kubeconfig.secret_ref
-        content = clusters.kubeconfig(self._platform.cluster, self._platform.namespace, secret.name, secret.key)
-        return self._connect.remote(name, content)
-
-
-def _secret(spec: Spec) -> str:
-    return spec.kubeconfig.secret_ref.name if spec.kubeconfig is not None else ""
+        ref = spec.kubeconfig.secret_ref
+        where = f"Secret {self._platform.namespace}/{ref.name}"
+        return self._connect.remote(name, clusters.kubeconfig(secret, where, ref.key))

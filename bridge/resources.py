@@ -39,6 +39,11 @@ class Resource:
         """As in a manifest."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def custom(self) -> bool:
+        """Whether it is of a CRD: Kubernetes' own groups have no dot, or end in k8s.io."""
+        return "." in self.group and not self.group.endswith(".k8s.io")
+
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL's path of an object, or of all objects, of a namespace or, without one, of the cluster.
 

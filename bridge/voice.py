@@ -22,6 +22,7 @@ from function.api.names import FIELD_MANAGER
 
 _UNTRIED = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 _UNREAD = ("Syncing", "what is there has not been read yet")
+_BEGINNING = ("Connecting", "Syncing")
 
 _log = logging.getLogger("bridge")
 
@@ -42,6 +43,7 @@ class Voice:
         self._instance = instance
         self._now = now
         self._limit = events.Limit(clock)
+        self._reported: set[str] = set()
 
     def report(self, name: str, site: Site | None, unmade: Reach | None) -> None:
         """Bring the status of a CrossplaneCluster up to date; nothing is written where it is.
@@ -54,6 +56,7 @@ class Voice:
         """
         there = self._platform.sites.store.get(Key("", name))
         if there is None:
+            self._reported.discard(name)
             return
         before = there.packed.body["status"]
         if site is None:
@@ -62,6 +65,10 @@ class Voice:
         else:
             found = self._found(site, there.generation)
         status = report.status(found, before, self._now())
+        if name not in self._reported:
+            if _is_less(status, before):
+                return
+            self._reported.add(name)
         if status == before:
             return
         self._platform.cluster.request(
@@ -105,6 +112,21 @@ class Voice:
         except ClusterError as error:
             # 409: it was told before a restart. What an event says is in the status too.
             _log.debug("an event is not told", extra=log.about(promise=event.about["name"], error=str(error)))
+
+
+def _is_less(status: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a status is that of a process that has just begun, and an earlier one had come to an end with this spec.
+
+    Until all was looked at once, what the earlier one said is the best that is known: a restart with nothing changed
+    makes no condition flap, and writes nothing.
+    """
+    if before.get("observedGeneration") != status["observedGeneration"]:
+        return False
+    return _begins(status) and not _begins(before)
+
+
+def _begins(status: Mapping[str, Any]) -> bool:
+    return any(condition["reason"] in _BEGINNING for condition in status.get("conditions") or ())
 
 
 def _news(about: Mapping[str, str], where: str, before: Outcome, after: Outcome) -> Iterator[Event]:

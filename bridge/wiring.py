@@ -38,6 +38,7 @@ REPORT: Final = "report"
 _REPORT_AFTER = 1.0
 _PROBE_AGAIN = 5.0
 _POLL = 0.05
+_SWEEP = 60.0  # seconds that a look at everything takes while nothing is known to have changed
 _STOP = 10.0
 _ABOUT: Final[Mapping[str, Kind]] = {
     promises.NAME: "Promise",
@@ -178,21 +179,21 @@ class Bridge:
     def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
         self._look(site, "Destination", of)
 
-    def _look(self, site: Site, kind: Kind, names: Iterable[str]) -> None:
+    def _look(self, site: Site, kind: Kind, names: Iterable[str], within: float = 0.0) -> None:
         if not site.ready:
             return  # everything is looked at when it is
         if kind == "Promise":
-            site.add(gitops.PROMISE if site.by_gitops else promises.NAME, names)
+            site.add(gitops.PROMISE if site.by_gitops else promises.NAME, names, within)
         elif site.has_inventory:
             if site.by_gitops:
                 site.add(gitops.INVENTORY, [""])
             else:
-                site.add(destinations.NAME, names)
+                site.add(destinations.NAME, names, within)
 
-    def _look_at_all(self, site: Site) -> None:
+    def _look_at_all(self, site: Site, within: float = 0.0) -> None:
         site.swept = self._outside.clock()
         for kind, names in everything(site, self.platform).items():
-            self._look(site, kind, sorted(names))
+            self._look(site, kind, sorted(names), within)
         self._look_at_xrds(site, kinds.COMPOSITION, "")
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
@@ -204,7 +205,8 @@ class Bridge:
     def _own(self, task: Task) -> None:
         if task.controller == CLUSTER:
             self.fleet.reconcile(task.cluster)
-            self.queue.add(Task(REPORT, task.cluster))
+            # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
+            self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
 
@@ -267,7 +269,7 @@ class Bridge:
             _log.info("reached", extra=log.about(cluster=site.name))
             self._look_at_all(site)
         elif self._outside.clock() - site.swept > self._options.resync:
-            self._look_at_all(site)
+            self._look_at_all(site, min(_SWEEP, self._options.resync / 2))
         return again
 
 

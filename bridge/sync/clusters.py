@@ -46,21 +46,35 @@ class Seen:
     of_destination: Callable[[Site, Resource, str, frozenset[str]], None]
 
 
-def kubeconfig(platform: Cluster, namespace: str, name: str, key: str) -> bytes:
+def secret(platform: Cluster, namespace: str, name: str) -> Mapping[str, Any] | None:
+    """A Secret as it is now; None where there is none.
+
+    Raises:
+        ClusterError: It cannot be read.
+    """
+    try:
+        found: Mapping[str, Any] = platform.request(
+            "GET", kinds.SECRET.path(namespace, name), doing=f"read Secret {namespace}/{name}"
+        )
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+    return found
+
+
+def kubeconfig(secret: Mapping[str, Any] | None, where: str, key: str) -> bytes:
     """The kubeconfig in a Secret.
+
+    Args:
+        where: What the Secret is called in a message.
 
     Raises:
         KubeconfigError: There is none, in one sentence without anything of its content.
-        ClusterError: It cannot be read.
     """
-    where = f"Secret {namespace}/{name}"
-    try:
-        found = platform.request("GET", kinds.SECRET.path(namespace, name), doing=f"read {where}")
-    except ApiError as error:
-        if error.status == 404:
-            raise KubeconfigError(f"{where} is not there") from None
-        raise
-    data = found.get("data") or {}
+    if secret is None:
+        raise KubeconfigError(f"{where} is not there")
+    data = secret.get("data") or {}
     if key not in data:
         raise KubeconfigError(f"{where} has no key {key}")
     try:

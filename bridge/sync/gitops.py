@@ -37,20 +37,24 @@ def promise(site: Site, platform: Platform, name: str, tell: Tell) -> None:
     """
     found = platform.promise(name, site.spec)
     before = site.board.read_one("Promise", name)
+    wrote = False
     try:
-        outcome = Outcome() if found is None else _published(site, platform, found)
+        outcome, wrote = (Outcome(), True) if found is None else _published(site, platform, found)
     except (InvalidError, ForeignError, ConflictError) as error:
         said = f"{error.doing}: {error.cause}" if isinstance(error, ClusterError) else str(error)
         outcome = Outcome(before.xrd, before.version, refused=said)
     if found is None:
         for made in site.own(kinds.WORK, name):
             site.delete(kinds.WORK, made, gitops.NAMESPACE)
-    noted = site.board.write("Promise", name, None if found is None else outcome) or Outcome()
+    noted = site.board.write("Promise", name, None if found is None else outcome)
+    if noted is None:  # as in promises.py
+        noted = Outcome() if wrote else Outcome(outcome.xrd, outcome.version)
     if noted != outcome:
         tell(site, name, noted, outcome)
 
 
-def _published(site: Site, platform: Platform, found: kept.Promise) -> Outcome:
+def _published(site: Site, platform: Platform, found: kept.Promise) -> tuple[Outcome, bool]:
+    """What came of it, and whether something was written."""
     work = next(iter(site.own(kinds.WORK, found.name)), None)
     name = found.xrd(site.spec.prefix)
     rivals = platform.rivals(found.name, frozenset({name} - {""}), site.spec)
@@ -67,8 +71,9 @@ def _published(site: Site, platform: Platform, found: kept.Promise) -> Outcome:
     made = next(each for each in planned.published if each.promise.name == found.name)
     selector = _selector(site)
     manifest = gitops.publication(found.name, made.manifests, selector=selector, site=site.name)
-    site.apply(_owned(manifest, site), work or site.get(kinds.WORK, manifest["metadata"]["name"]))
-    return Outcome(str(made.definition.manifest["metadata"]["name"]), made.promise.version)
+    result = site.apply(_owned(manifest, site), work or site.get(kinds.WORK, manifest["metadata"]["name"]))
+    outcome = Outcome(str(made.definition.manifest["metadata"]["name"]), made.promise.version)
+    return outcome, result.action != "unchanged"
 
 
 def _xrds(work: Made) -> Iterator[Mapping[str, Any]]:

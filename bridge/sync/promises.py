@@ -62,13 +62,16 @@ def reconcile(site: Site, platform: Platform, name: str, tell: Tell) -> float | 
     """
     own = platform.promise(name, site.spec)
     try:
-        outcome, again = _brought(site, _scene(site, platform, name, own))
+        outcome, again, wrote = _brought(site, _scene(site, platform, name, own))
     except (InvalidError, ForeignError, ConflictError) as error:
         before = site.board.read_one("Promise", name)
         outcome = Outcome(before.xrd, before.version, refused=_said(error), kept=before.kept)
-        again = AGAIN
+        again, wrote = AGAIN, False
     idle = own is None and outcome == Outcome()
-    noted = site.board.write("Promise", name, None if idle else outcome) or Outcome()
+    noted = site.board.write("Promise", name, None if idle else outcome)
+    if noted is None:
+        # At the first look since the process began, what is there already was told by the one before.
+        noted = Outcome() if wrote else Outcome(outcome.xrd, outcome.version)
     if noted != outcome:
         tell(site, name, noted, outcome)
     return again
@@ -94,15 +97,15 @@ def _scene(site: Site, platform: Platform, name: str, own: kept.Promise | None) 
     )
 
 
-def _brought(site: Site, scene: _Scene) -> tuple[Outcome, float | None]:
+def _brought(site: Site, scene: _Scene) -> tuple[Outcome, float | None, bool]:
+    """What came of it, when to look again, and whether something was published anew."""
     planned = _planned(site, scene, counted=False)
     if scene.xrds and (_reasons(planned.refused, scene.name) or _reasons(planned.kept, scene.name)):
         planned = _planned(site, scene, counted=True)
     refused, kept_ = _reasons(planned.refused, scene.name), _reasons(planned.kept, scene.name)
     # XRDs before Compositions, as in `Publication.manifests`.
     published = [each for each in planned.published if each.promise.name == scene.name]
-    for each in published:
-        _publish(site, each)
+    wrote = [_publish(site, each) for each in published]
     stay = _unpublish(site, scene, planned)
     _sweep(site, scene.name, published, refused=bool(refused))
     before = site.board.read_one("Promise", scene.name)
@@ -110,7 +113,7 @@ def _brought(site: Site, scene: _Scene) -> tuple[Outcome, float | None]:
     for each in published:
         xrd, version = str(each.definition.manifest["metadata"]["name"]), each.promise.version
     outcome = Outcome(xrd, version, refused="; ".join(refused), kept=(*kept_, *stay))
-    return outcome, AGAIN if outcome.kept or (refused and scene.xrds) else None
+    return outcome, AGAIN if outcome.kept or (refused and scene.xrds) else None, any(wrote)
 
 
 def _planned(site: Site, scene: _Scene, *, counted: bool) -> Plan:
@@ -126,10 +129,14 @@ def _reasons(verdicts: Sequence[Any], name: str) -> tuple[str, ...]:
     return tuple(verdict.reason for verdict in verdicts if verdict.promise == name)
 
 
-def _publish(site: Site, published: Publication) -> None:
+def _publish(site: Site, published: Publication) -> bool:
+    """Apply both; whether one of them was not as it should be."""
     xrd, composition = published.manifests
-    site.apply(dict(xrd), site.get(kinds.XRD, xrd["metadata"]["name"]))
-    site.apply(dict(composition), site.get(kinds.COMPOSITION, composition["metadata"]["name"]))
+    results = (
+        site.apply(dict(xrd), site.get(kinds.XRD, xrd["metadata"]["name"])),
+        site.apply(dict(composition), site.get(kinds.COMPOSITION, composition["metadata"]["name"])),
+    )
+    return any(result.action != "unchanged" for result in results)
 
 
 def _unpublish(site: Site, scene: _Scene, planned: Plan) -> tuple[str, ...]:

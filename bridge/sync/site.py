@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from bridge.api.crossplanecluster import Spec
 from bridge.apply import Applier, Result
+from bridge.backoff import spread
 from bridge.clusters import Cluster
 from bridge.errors import ApiError
 from bridge.observed import Owner, Ref
@@ -134,10 +135,15 @@ class Site:
         self.told(self.name, result)
         return result
 
-    def add(self, controller: str, of: Iterable[str]) -> None:
-        """Have something looked at."""
+    def add(self, controller: str, of: Iterable[str], within: float = 0.0) -> None:
+        """Have something looked at.
+
+        Args:
+            within: Seconds that this is spread over, so that what changes meanwhile need not wait for it.
+        """
         for name in of:
-            self.queue.add(Task(controller, self.name, name))
+            task = Task(controller, self.name, name)
+            self.queue.add_after(task, within * spread("/".join(task)))
 
     def close(self) -> None:
         """End its watches, and what is under way there."""

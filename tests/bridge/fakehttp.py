@@ -298,11 +298,16 @@ class Handler(BaseHTTPRequestHandler):
             wanted = request.body["metadata"].pop("uid", None)
             if wanted and (before is None or before["metadata"]["uid"] != wanted):
                 return self._status(409, "Conflict", f"uid mismatch: the provided object specified uid {wanted}")
+            absent = request.body["metadata"].pop("resourceVersion", None) == "0"
             try:
                 force = request.query.get("force") == "true"
                 after = apply(before, request.body, request.query["fieldManager"], force=force)
             except ConflictsError as conflicts:
                 return self._status(409, "Conflict", str(conflicts), {"causes": conflicts.causes})
+            if absent and before is not None and resource.custom:
+                cause = {"reason": "FieldValueInvalid", "field": "metadata.resourceVersion"}
+                cause["message"] = "Invalid value: 0: must be specified for an update"
+                return self._status(422, "Invalid", f'{resource.plural} "{key.name}" is invalid', {"causes": [cause]})
             if request.query.get("dryRun"):
                 after["metadata"] = {"uid": "", "resourceVersion": "", **after["metadata"]}
             elif before is None or not _same(before, after):
@@ -322,7 +327,7 @@ class Handler(BaseHTTPRequestHandler):
             before = self.api.objects[resource].get(key)
             if before is None:
                 return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
-            after = update(before, request.body, request.query["fieldManager"])
+            after = update(before, request.body, request.query.get("fieldManager", "unknown"))
             answer = self.api.typed(resource, self.api.store(resource, after))
         return self._json(200, answer)
 

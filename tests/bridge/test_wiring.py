@@ -12,8 +12,9 @@ from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, world
 from fakeapi import Fault
 
 from bridge.api import names
+from bridge.fleet import Fleet
 from bridge.store import Key
-from bridge.sync import kinds
+from bridge.sync import destinations, kinds
 from bridge.translate import inventory
 
 Manifest = dict[str, Any]
@@ -78,16 +79,51 @@ def test_a_promise_becomes_an_xrd_and_a_composition(one: World):
 
 def test_a_restart_writes_nothing(one: World):
     published(one)
-    one.settled()
+    one.until("it is counted", lambda: one.status("eu-1")["counts"]["published"] == 1)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
     one.bridge.stop()
     before = writes(one)
-    told = one.events()
+    told = len(one.platform.asked("write"))
+    status = one.status("eu-1")
     with bridge(one.platform) as again:
         one.bridge = again
         one.until("it is looked at", lambda: again.fleet.sites and again.fleet.sites["eu-1"].board.read("Promise"))
-        one.settled()
+        settled_and_reported(one)
     assert writes(one) == before
-    assert one.events() == told, "what was told is not told again"
+    assert one.platform.asked("write")[told:] == [], "neither events nor a status: nothing is news"
+    assert one.status("eu-1") == status
+
+
+def test_what_changed_while_no_bridge_ran_is_told(one: World):
+    published(one)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
+    one.bridge.stop()
+    one.put(cache(version="v1.1.0", **SIZE))
+    with bridge(one.platform) as again:
+        one.bridge = again
+        news = ("Published", f"On cluster eu-1: published as the XRD {XRD_NAME}, version v1.1.0")
+        one.until("it is told", lambda: news in one.events())
+        one.until("it is reported", lambda: one.status("eu-1")["published"][0]["version"] == "v1.1.0")
+
+
+def test_a_cluster_that_is_lost_before_a_restart_is_reported_after_it(one: World):
+    published(one)
+    one.until_synced("eu-1")
+    settled_and_reported(one)
+    one.bridge.stop()
+    one.clusters["eu-1"].close()
+    with bridge(one.platform) as again:
+        one.bridge = again
+        one.until("it is reported", lambda: one.condition("eu-1", "Reachable")[0] == "False")
+        assert one.condition("eu-1", "Synced")[0] == "Unknown"
+
+
+def settled_and_reported(one: World) -> None:
+    one.settled()
+    time.sleep(1.2)  # a report comes a second after what it tells of
+    one.settled()
 
 
 def test_a_status_of_a_promise_that_changes_is_nobodys_business(one: World):
@@ -108,6 +144,35 @@ def test_no_request_is_made_while_nothing_happens(one: World):
     asked = len(one.clusters["eu-1"].requests)
     time.sleep(1.5)
     assert len(one.clusters["eu-1"].requests) == asked
+
+
+def test_what_changes_need_not_wait_for_a_look_at_everything(one: World):
+    one.settled()
+    site = one.bridge.fleet.sites["eu-1"]
+    delayed = site.queue.numbers().delayed
+    names = [f"destination-{number}" for number in range(500)]
+    site.add(destinations.NAME, names, within=3600.0)
+    assert site.queue.numbers().delayed >= delayed + 490
+    started = time.monotonic()
+    published(one)
+    assert time.monotonic() - started < 5
+    site.add(destinations.NAME, names)
+    one.settled()
+    assert site.queue.numbers().delayed >= delayed + 490, "what is looked at now is looked at once more in its turn"
+
+
+def test_a_report_does_not_bring_the_next_one_about(one: World):
+    settled_and_reported(one)
+    reported = len(reports(one))
+    started = time.monotonic()
+    for number in range(500):
+        one.put({"kind": "Destination", "metadata": {"name": f"cluster-{number}", "labels": {}}, "spec": {}})
+    one.until("all are there", lambda: one.status("eu-1")["counts"]["destinations"] == 500)
+    assert len(reports(one)) - reported <= 2 + time.monotonic() - started, "at most one a second"
+
+
+def reports(one: World) -> list[str]:
+    return [r.path for r in one.platform.asked("write") if r.path.endswith("/status")]
 
 
 def test_an_xrd_with_xrs_is_kept_and_one_without_goes(one: World):
@@ -372,6 +437,34 @@ def test_a_kubeconfig_that_breaks_is_reported_and_one_that_heals_is_used(
     one.secret("eu-1", one.clusters["eu-1"].kubeconfig())
     one.until_synced("eu-1")
     published(one)
+
+
+def test_a_secret_that_goes_while_its_cluster_is_connected(monkeypatch: pytest.MonkeyPatch):
+    connected = Fleet._connected
+
+    def meanwhile(fleet: Fleet, name: str, *given: Any) -> Any:
+        made.until("its watch has it", made.bridge.platform.secrets.store.items)
+        made.platform.delete(kinds.SECRET, name, names.NAMESPACE)
+        made.until("its watch knows that it is gone", lambda: not made.bridge.platform.secrets.store.items())
+        monkeypatch.undo()
+        return connected(fleet, name, *given)
+
+    monkeypatch.setattr(Fleet, "_connected", meanwhile)
+    with world("eu-1") as made:
+        made.site("eu-1")
+        made.until("it is reported", lambda: made.condition("eu-1", "Reachable")[1] == "KubeconfigInvalid")
+
+
+def test_a_secret_that_goes_before_its_watch_showed_it(one: World):
+    one.settled()
+    fleet = one.bridge.fleet
+    fleet.close("eu-1")
+    one.bridge.platform.secrets.store._kept.clear()
+    fleet.reconcile("eu-1")
+    assert fleet.unmade("eu-1") is None
+    one.platform.delete(kinds.SECRET, "eu-1", names.NAMESPACE)
+    fleet.reconcile("eu-1")
+    one.until("it is reported", lambda: one.condition("eu-1", "Reachable")[1] == "KubeconfigInvalid")
 
 
 def test_a_cluster_without_crossplane_says_so():

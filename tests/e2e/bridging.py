@@ -128,10 +128,14 @@ class BridgeProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
     def rss(self) -> float:
         """Its resident memory, in MB."""
-        assert self._process
-        text = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
     def lines(self) -> list[Mapping[str, Any]]:

@@ -1,0 +1,69 @@
+"""What processes and the machine used: CPU seconds and memory, from /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process has computed so far, itself and its system calls."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def rss(pid: int, field: str = "VmRSS") -> float:
+    """A process's resident memory in MB; `VmHWM` is the most it ever was."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(text.partition(f"{field}:")[2].split()[0]) / 1024
+
+
+def _busy() -> float:
+    fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq = map(int, fields[:7])
+    return (user + nice + system + irq + softirq) / _TICK
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used in a while.
+
+    Attributes:
+        seconds: How long it was.
+        cpu: CPU seconds of each process that was looked at.
+        others: CPU seconds of all else on the machine: the noise.
+    """
+
+    seconds: float
+    cpu: Mapping[str, float]
+    others: float
+
+
+class Stopwatch:
+    """Measures processes from now on.
+
+    Args:
+        pids: By what they are called; one that ends before `stop` is not to be among them.
+    """
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._began = time.monotonic()
+        self._cpu = {name: cpu(pid) for name, pid in pids.items()}
+        self._machine = _busy()
+
+    def stop(self, seconds: float | None = None, **ended: float) -> Used:
+        """What was used.
+
+        Args:
+            seconds: How long it was, where somebody else measured it.
+            ended: CPU seconds of processes that have ended since.
+        """
+        used = {name: cpu(pid) - self._cpu[name] for name, pid in self._pids.items()} | ended
+        took = time.monotonic() - self._began
+        return Used(took if seconds is None else seconds, used, _busy() - self._machine - sum(used.values()))

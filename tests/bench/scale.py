@@ -1,0 +1,36 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much there is, and how often each thing is measured.
+
+    Attributes:
+        promises, destinations: On the platform.
+        rounds: First syncs by the bridge, and as many by the bare client.
+        restarts: Of the bridge, with nothing changed.
+        steady: How many seconds are looked at in which nothing happens.
+        changes: Promises that are changed, one after the other.
+        clusters: Of the simulation.
+        exist: How many Promises the simulation has, one run for each number.
+        change: How many of them are changed at once, one after the other in each run.
+    """
+
+    promises: int
+    destinations: int
+    rounds: int
+    restarts: int
+    steady: float
+    changes: int
+    clusters: int
+    exist: tuple[int, ...]
+    change: tuple[int, ...]
+
+
+FULL = Scale(1000, 5000, 3, 3, 60.0, 200, 20, (50, 100, 200), (1, 5, 25))
+# Shows that all of it works, and nothing else.
+SMALL = Scale(20, 40, 1, 1, 3.0, 10, 3, (5, 10), (1, 2))

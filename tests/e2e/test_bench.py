@@ -1,0 +1,27 @@
+"""`make bench` works, and what it counts is what it should be; how long things take is not looked at here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_small_run():
+    done = subprocess.run(
+        ["make", "--silent", "bench", "SMALL=1", "BENCH=-o json"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["figures"]
+    counted = [each for each in figures if each["counted"]]
+    assert len(counted) > 10
+    assert [each["of"] for each in counted if each["verdict"] != "holds"] == []
+    timed = {each["of"]: each["median"] for each in figures if each["bound"] is not None and not each["counted"]}
+    assert timed["first sync: time, bridge to bare client, from the first write"] > 0
+    assert timed["one changed Promise is everywhere: p99"] > 0
