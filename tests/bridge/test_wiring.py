@@ -12,7 +12,6 @@ from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, world
 from fakeapi import Fault
 
 from bridge.api import names
-from bridge.fleet import Fleet
 from bridge.store import Key
 from bridge.sync import destinations, kinds
 from bridge.translate import inventory
@@ -439,26 +438,11 @@ def test_a_kubeconfig_that_breaks_is_reported_and_one_that_heals_is_used(
     published(one)
 
 
-def test_a_secret_that_goes_while_its_cluster_is_connected(monkeypatch: pytest.MonkeyPatch):
-    connected = Fleet._connected
-
-    def meanwhile(fleet: Fleet, name: str, *given: Any) -> Any:
-        made.until("its watch has it", made.bridge.platform.secrets.store.items)
-        made.platform.delete(kinds.SECRET, name, names.NAMESPACE)
-        made.until("its watch knows that it is gone", lambda: not made.bridge.platform.secrets.store.items())
-        monkeypatch.undo()
-        return connected(fleet, name, *given)
-
-    monkeypatch.setattr(Fleet, "_connected", meanwhile)
-    with world("eu-1") as made:
-        made.site("eu-1")
-        made.until("it is reported", lambda: made.condition("eu-1", "Reachable")[1] == "KubeconfigInvalid")
-
-
 def test_a_secret_that_goes_before_its_watch_showed_it(one: World):
     one.settled()
     fleet = one.bridge.fleet
     fleet.close("eu-1")
+    assert fleet.with_secret("eu-1") == ["eu-1"], "one that is being connected has to hear of it too"
     one.bridge.platform.secrets.store._kept.clear()
     fleet.reconcile("eu-1")
     assert fleet.unmade("eu-1") is None
