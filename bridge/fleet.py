@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bridge import log
 from bridge.api import crossplanecluster
@@ -20,7 +21,6 @@ from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.site import Site, Task, owner
 from function.api.errors import InvalidError
-from function.model import JsonObject, lookup
 
 _STOP = 10.0
 
@@ -95,9 +95,8 @@ class Fleet:
 
     def with_secret(self, name: str) -> list[str]:
         """Those whose kubeconfig is in a Secret, by name; as they are asked for, as one may be connecting just now."""
-        where = ("spec", "kubeconfig", "secretRef", "name")
         sites = self._platform.sites.store.items()
-        return sorted(key.name for key, site in sites if lookup(site.packed.body, *where) == name)
+        return sorted(key.name for key, site in sites if name == _named(site.packed.body))
 
     def reconcile(self, name: str) -> None:
         """Have a site as its CrossplaneCluster says, and none where there is no such.
@@ -145,7 +144,7 @@ class Fleet:
             self._unmade[name] = reach
         _log.warning("not reached", extra=log.about(cluster=name, reason=reach.reason, error=reach.message))
 
-    def _open(self, name: str, want: _Want, secret: JsonObject | None) -> None:
+    def _open(self, name: str, want: _Want, secret: Mapping[str, Any] | None) -> None:
         try:
             cluster = self._connected(name, want.spec, secret)
         except KubeconfigError as error:
@@ -165,7 +164,7 @@ class Fleet:
         workers.start()
         queue.add(Task(clusters.PROBE, name))
 
-    def _connected(self, name: str, spec: Spec, secret: JsonObject | None) -> Cluster:
+    def _connected(self, name: str, spec: Spec, secret: Mapping[str, Any] | None) -> Cluster:
         if spec.gitops is not None:
             return self._platform.cluster
         if spec.kubeconfig is None:
@@ -173,3 +172,12 @@ class Fleet:
         ref = spec.kubeconfig.secret_ref
         where = f"Secret {self._platform.namespace}/{ref.name}"
         return self._connect.remote(name, clusters.kubeconfig(secret, where, ref.key))
+
+
+def _named(body: Mapping[str, Any]) -> str:
+    """The Secret that a CrossplaneCluster names; empty where it names none, or is no valid one."""
+    try:
+        spec = crossplanecluster.read(body)
+    except InvalidError:
+        return ""
+    return spec.kubeconfig.secret_ref.name if spec.kubeconfig is not None else ""
