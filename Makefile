@@ -59,8 +59,13 @@ testbed: $(READY) ## Bring up etcd, an API server, Crossplane and Kratix on this
 testbed-down: $(READY) ## End what `make testbed` started
 	@PYTHONPATH=tests $(BIN)/python -m testbed down --name $(NAME)
 
+# Before the tests, not beside them: a machine that compiles Kubernetes has no time for an API server.
+.PHONY: programs
+programs: $(READY) ## Find or build all real programs (minutes, once, into the user's cache)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.tools testbed
+
 .PHONY: e2e
-e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
+e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
 	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e # one's own cluster has room for one
 
 .PHONY: bench
