@@ -173,7 +173,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         workflow="resource",
         action="configure",
         plural=seen.promise.plural if seen.promise else "",
-        namespace=seen.request.namespace or given.deliver.namespace,
+        namespace=seen.run_namespace,
         key=f"{given.promise_name}{names.RUN_KEY}{pipeline.name}/{digest[:10]}-{start.attempt}",
         digest=digest,
         attempt=start.attempt,
