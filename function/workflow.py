@@ -187,6 +187,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         workflow="resource",
         action="configure",
         plural=seen.promise.plural if seen.promise else "",
+        publishes=_publishes(seen),
         namespace=seen.run_namespace,
         key=f"{given.promise_name}{names.RUN_KEY}{pipeline.name}/{digest[:10]}-{start.attempt}",
         digest=digest,
@@ -196,6 +197,15 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         defaults=jobs.Defaults.of(given.workflow.defaults),
         pull_secrets=tuple(given.workflow.pull_secrets),
     )
+
+
+def _publishes(seen: Seen) -> bool:
+    """Whether a Role can grant the XR's status, and by which name is known.
+
+    The API server lets Crossplane grant what it holds, and it holds nothing on a plural that is another kind's.
+    """
+    promise, namespace = seen.promise, seen.request.namespace
+    return bool(promise and promise.plural and namespace and promise.kind in ("", seen.request.kind))
 
 
 def _marked(wanted: Wanted, start: Start, run: jobs.Run, job: JsonObject) -> JsonObject:
