@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -27,6 +26,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from bridge import engine
 from bridge.folder import Folder
 from bridge.known import guess
 from bridge.screen import clean
@@ -38,13 +38,26 @@ from function.simulate import kubelet
 from function.simulate.cluster import Cluster, Ref
 from function.simulate.errors import SimulationError
 
-ENGINES = ("docker", "podman")
 FOLDERS = ("input", "output", "metadata")
 _ROOT = Path("/kratix")
 _MADE = ".function-kratix"
 _SHOWN = 40
-_LOOK_SECONDS = 10
-_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What runs: one after the other, each when the one before has ended well.
+
+    Attributes:
+        container: Its name in the engine; empty for a local command.
+        stuck: Why the kubelet would not start it.
+    """
+
+    what: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    container: str = ""
+    stuck: kubelet.Stuck | None = None
 
 
 @dataclass(frozen=True)
@@ -80,71 +93,57 @@ class Local:
             except OutputError as error:
                 return kubelet.Refused(str(error))
 
-    def _ran(self, pipeline: str, job: JsonObject, tree: Path) -> kubelet.Failed | None:
+    def _ran(self, pipeline: str, job: JsonObject, tree: Path) -> kubelet.Failed | kubelet.Stuck | None:
         limit = float(lookup(job, "spec", "activeDeadlineSeconds") or 3600)
         end = time.monotonic() + limit
         with _mount_point():
-            for what, command, environment in self._commands(pipeline, job, tree):
-                failed = self._run(pipeline, what, command, environment, end)
+            parts = list(self._parts(pipeline, job, tree))
+            for part in parts:
+                if part.stuck is not None:
+                    return part.stuck
+            for part in parts:
+                failed = self._run(pipeline, part, end)
                 if failed is not None:
                     return failed
         return None
 
-    def _commands(self, pipeline: str, job: JsonObject, tree: Path) -> Iterator[tuple[str, list[str], dict[str, str]]]:
-        """What runs one after the other: its name, its arguments, and its environment."""
-        containers = objects(lookup(job, "spec", "template", "spec", "initContainers"))[1:]  # behind the reader
+    def _parts(self, pipeline: str, job: JsonObject, tree: Path) -> Iterator[_Part]:
+        pod = lookup(job, "spec", "template", "spec")
+        containers = objects(lookup(pod, "initContainers"))[1:]  # behind the reader
         if pipeline in self.commands:
-            given = _variables(pipeline, containers[0]) if containers else {}
+            # The containers' own variables may come from a cluster; it is in place of them.
+            given = {str(v.get("name")): str(v.get("value", "")) for c in containers for v in objects(c.get("env"))}
             kratix = {name: value for name, value in given.items() if name.startswith("KRATIX_")}
             where = {f"KRATIX_{name.upper()}_DIR": str(tree / name) for name in FOLDERS}
             command = ["sh", "-c", self.commands[pipeline]]
-            yield "its command", _mounted(command, tree), {**os.environ, **kratix, **where}
+            yield _Part("its command", _mounted(command, tree), {**os.environ, **kratix, **where})
             return
-        for container in containers:
-            yield f"container {container['name']}", self._container(pipeline, container, tree), dict(os.environ)
-
-    def _container(self, pipeline: str, container: JsonObject, tree: Path) -> list[str]:
-        if self._engine is None:
+        if containers and self._engine is None:
             raise SimulationError(
                 f"cannot run pipeline {pipeline}: neither docker nor podman answers here; give a local command for it "
                 f"by --pipeline {pipeline}=COMMAND, or set workflow.pipelines to None in the input"
             )
-        values = _variables(pipeline, container)
-        command = [_expanded(str(part), values) for part in container.get("command") or ()]
-        arguments = [_expanded(str(part), values) for part in container.get("args") or ()]
-        read_only = {"input": ":ro"}
-        return [
-            self._engine,
-            "run",
-            "--rm",
-            *(part for name in FOLDERS for part in ("-v", f"{tree / name}:{_ROOT / name}{read_only.get(name, '')}")),
-            *(part for name, value in values.items() for part in ("-e", f"{name}={value}")),
-            *(["--entrypoint", command[0]] if command else []),
-            str(container["image"]),
-            *command[1:],
-            *arguments,
-        ]
+        for container in containers:
+            assert self._engine is not None  # noqa: S101 - else nothing came to here
+            name = f"{tree.name}-{container['name']}"
+            command = self._engine.command(name, container, pod, pipeline, tree)
+            with self._progress(f"pipeline {pipeline}: looking at image {container['image']}"):
+                stuck = self._engine.obstacle(container)
+            yield _Part(f"container {container['name']}", command, dict(os.environ), name, stuck)
 
     @cached_property
-    def _engine(self) -> str | None:
-        for engine in ENGINES:
-            found = shutil.which(engine)
-            if found is None:
-                continue
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                # The client alone runs nothing: its server has to answer.
-                asked = [found, "version", "--format", "{{.Server.Version}}"]
-                done = subprocess.run(asked, capture_output=True, timeout=_LOOK_SECONDS, check=False)  # noqa: S603 - found on the PATH
-                if done.returncode == 0:
-                    return found
-        return None
+    def _engine(self) -> engine.Engine | None:
+        return engine.found()
 
-    def _run(
-        self, pipeline: str, what: str, command: Sequence[str], environment: Mapping[str, str], end: float
-    ) -> kubelet.Failed | None:
-        began = time.monotonic()
+    def _run(self, pipeline: str, part: _Part, end: float) -> kubelet.Failed | None:
+        began, what = time.monotonic(), part.what
         with tempfile.TemporaryFile() as log, self._progress(f"pipeline {pipeline}: {what}"):
-            code = _waited(command, environment, log, end)
+            code = None
+            try:
+                code = _waited(part.command, part.environment, log, end)
+            finally:
+                if code is None and part.container and self._engine is not None:
+                    self._engine.remove(part.container)
             took = f"{time.monotonic() - began:.1f} s"
             if code == 0:
                 self._say(f"pipeline {pipeline}: {what} ended after {took}")
@@ -205,30 +204,6 @@ def _input(job: JsonObject, cluster: Cluster) -> str:
         if isinstance(text, str):
             return text
     raise SimulationError(f"cannot run Job {Ref.of(job).name}: its input is not there")
-
-
-def _variables(pipeline: str, container: JsonObject) -> dict[str, str]:
-    """A container's environment, where it can be known here."""
-    if container.get("envFrom"):
-        raise _unknown(pipeline, container, "envFrom")
-    values: dict[str, str] = {}
-    for variable in objects(container.get("env")):
-        if "valueFrom" in variable:
-            raise _unknown(pipeline, container, f"variable {variable.get('name')}")
-        values[str(variable.get("name"))] = _expanded(str(variable.get("value", "")), values)
-    return values
-
-
-def _unknown(pipeline: str, container: JsonObject, what: str) -> SimulationError:
-    whose = f"container {container.get('name')} of pipeline {pipeline}"
-    return SimulationError(
-        f"cannot run {whose}: its {what} comes from the cluster; give a local command by --pipeline {pipeline}=COMMAND"
-    )
-
-
-def _expanded(text: str, values: Mapping[str, str]) -> str:
-    # As Kubernetes does it: what is not known stays as it is.
-    return _VARIABLE.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
-from function import cel, checks, decorate, deliver, documents, read, report, schedule, workflow
+from function import cel, checks, decorate, deliver, documents, groups, read, report, schedule, workflow
 from function.api import names
 from function.api.errors import InvalidError
 from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
@@ -114,12 +114,12 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
     assert promise is not None  # noqa: S101 - without a Promise there is a hold
     if given.deliver.as_ == "Composed":
         return replace(outcome, schedule=Schedule((), ()))
-    selectors = schedule.selectors(given.schedule, scope)
-    groups = schedule.groups(outcome.documents, selectors, promise.destination_selectors, outcome.outputs)
+    selectors = groups.selectors(given.schedule, scope)
+    made = groups.of_outputs(outcome.documents, selectors, promise.destination_selectors, outcome.outputs)
     if given.deliver.as_ == "Work":
-        return replace(outcome, schedule=schedule.kratix_placed(groups, seen.work_placements))
+        return replace(outcome, schedule=schedule.kratix_placed(made, seen.work_placements))
     identity = (given.promise_name, *seen.request.identity)
-    placed = schedule.place(groups, seen.destinations, seen.previous, given.schedule, identity, scope)
+    placed = schedule.place(made, seen.destinations, seen.previous, given.schedule, identity, scope)
     return replace(outcome, schedule=schedule.remembered(placed, objects(seen.status.get("placements"))))
 
 

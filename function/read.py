@@ -94,7 +94,7 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
         pods=(),
         schema=None,
         host=host,
-        requirements=require.resources(planned, xr, delivered.values(), jobs.values()),
+        requirements=require.resources(planned, xr, delivered.values(), tuple(jobs.values())),
         earlier=_conditions(lookup(xr.body, "status", "conditions")),
         status=_status(xr),
     )

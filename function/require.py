@@ -8,7 +8,7 @@ Crossplane no informer for pods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from function import cel
 from function.api import names, work
@@ -26,7 +26,7 @@ CONTEXT = names.REQUIRED_CONTEXT
 
 
 def resources(
-    plan: Plan, xr: Request, observed: Iterable[Observed], jobs: Iterable[Observed]
+    plan: Plan, xr: Request, observed: Iterable[Observed], jobs: Sequence[Observed]
 ) -> tuple[Requirement, ...]:
     """Every required resource of an input, for one XR.
 
@@ -51,8 +51,8 @@ def resources(
             key = f"{PLACEMENTS}/{pipeline}" if pipeline else PLACEMENTS
             labels = {names.KRATIX_WORK_LABEL: name}
             wanted.append(Requirement(key, names.KRATIX_API_VERSION, "WorkPlacement", namespace, labels=labels))
-    if given.workflow.pipelines != "None" and any(jobs):
-        wanted += _of_jobs(plan, xr)
+    if given.workflow.pipelines != "None" and jobs:
+        wanted += _of_jobs(plan, xr, jobs)
     scope = cel.Scope({"request": xr.body})
     return (*wanted, *(_context(source, scope, f"context[{i}]") for i, source in enumerate(given.context)))
 
@@ -67,10 +67,12 @@ def _works(observed: Iterable[Observed]) -> dict[str, str]:
     return found
 
 
-def _of_jobs(plan: Plan, xr: Request) -> list[Requirement]:
+def _of_jobs(plan: Plan, xr: Request, jobs: Sequence[Observed]) -> list[Requirement]:
     given = plan.input
     labels = {names.OUTPUT_OF_LABEL: names.output_of(given.promise_name, xr.identity)}
-    namespace = xr.namespace or given.deliver.namespace
+    # A Promise that says another namespace leaves the output in force in the one before; then it is all namespaces.
+    where = {str(lookup(o.manifest, "metadata", "namespace")) for o in jobs if o.manifest.get("kind") == "Job"}
+    namespace = xr.namespace or (next(iter(where)) if len(where) == 1 else "")
     wanted = [
         Requirement(OUTPUTS, "v1", "ConfigMap", namespace, labels=labels),
         # A field of the status that the XRD does not declare makes Crossplane fail to write any of it.

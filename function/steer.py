@@ -39,14 +39,18 @@ _LEGACY = (
 def content(seen: Seen, pipelines: Sequence[Pipeline]) -> str:
     """What determines the result, as Kratix hashes it (pipeline_factory.go: getObjAndHash): no metadata but the spec.
 
-    Of the Promise it is the version and the pipelines: what else is in it does not reach a container here.
+    Of the Promise it is the version and the pipelines, and for a cluster-scoped XR where they run: what else is in it
+    does not reach a container here.
     """
     spec = lookup(seen.request.body, "spec")
     own = dict(spec) if isinstance(spec, Mapping) else {}
     reserved = (_CROSSPLANE,) if _CROSSPLANE in own else _LEGACY
+    place = (
+        [] if seen.request.namespace or not (seen.promise and seen.promise.pipeline_namespace) else [seen.run_namespace]
+    )
     what = {
         "spec": {key: value for key, value in own.items() if key not in reserved},
-        "promise": [seen.promise.name, seen.promise.version] if seen.promise else [],
+        "promise": [seen.promise.name, seen.promise.version, *place] if seen.promise else [],
         "pipelines": [pipeline.model_dump(mode="json", exclude_defaults=True) for pipeline in pipelines],
     }
     return json.dumps(what, sort_keys=True)

@@ -30,10 +30,11 @@ def advance(seen: Seen) -> Progress:
     """How far the resource workflow is, and which Jobs should be.
 
     Raises:
-        InvalidError: A Pipeline cannot be read or run, with the path of the field.
+        InvalidError: A Pipeline cannot be read or run, with the path of the field; or the XR asks for a dry run.
     """
     if seen.input.workflow.pipelines == "None":
         return Progress(done=True, reason="NotUsed", message="workflow.pipelines is None")
+    _check_dry_run(seen)
     pipelines, path = _pipelines(seen)
     if not pipelines:
         return Progress(done=True, reason="NoPipelines", message="there are no pipelines to run")
@@ -55,6 +56,19 @@ def advance(seen: Seen) -> Progress:
 def hold(seen: Seen) -> tuple[Composed, ...]:
     """Every Job as it is: something before the workflow cannot decide."""
     return tuple(_held(seen, key) for key in sorted(seen.jobs))
+
+
+def _check_dry_run(seen: Seen) -> None:
+    """Refuse what only Kratix can do: who asks for a dry run must not get a real one.
+
+    Kratix makes a request of its own for it, which goes to dry-run Destinations alone (dryrun_controller.go). An XR may
+    be delivered already, and Crossplane makes none beside it.
+    """
+    if texts(lookup(seen.request.body, "metadata", "labels")).get(names.KRATIX_DRY_RUN_LABEL) == "true":
+        cause = (
+            "must not be true: a dry run is Kratix's own; kratix-crossplane simulate shows what would become of an XR"
+        )
+        raise InvalidError(f"metadata.labels[{names.KRATIX_DRY_RUN_LABEL}]", cause)
 
 
 def _pipelines(seen: Seen) -> tuple[tuple[Pipeline, ...], str]:
@@ -173,7 +187,8 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         workflow="resource",
         action="configure",
         plural=seen.promise.plural if seen.promise else "",
-        namespace=seen.request.namespace or given.deliver.namespace,
+        publishes=_publishes(seen),
+        namespace=seen.run_namespace,
         key=f"{given.promise_name}{names.RUN_KEY}{pipeline.name}/{digest[:10]}-{start.attempt}",
         digest=digest,
         attempt=start.attempt,
@@ -182,6 +197,15 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         defaults=jobs.Defaults.of(given.workflow.defaults),
         pull_secrets=tuple(given.workflow.pull_secrets),
     )
+
+
+def _publishes(seen: Seen) -> bool:
+    """Whether a Role can grant the XR's status, and by which name is known.
+
+    The API server lets Crossplane grant what it holds, and it holds nothing on a plural that is another kind's.
+    """
+    promise, namespace = seen.promise, seen.request.namespace
+    return bool(promise and promise.plural and namespace and promise.kind in ("", seen.request.kind))
 
 
 def _marked(wanted: Wanted, start: Start, run: jobs.Run, job: JsonObject) -> JsonObject:

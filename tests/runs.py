@@ -146,6 +146,9 @@ CASES: dict[str, Case] = {
     "cluster-scoped": Case(
         "a cluster-scoped XR composes Roles in other namespaces, where a namespaced one may not", _cluster_scoped()
     ),
+    "publishes": Case(
+        "a container may write the status of its own request, and of no other", replace(run(), publishes=True)
+    ),
     "delete": Case(
         "a deletion workflow has the same pod; its writer takes no documents", replace(run(), action="delete")
     ),

@@ -7,9 +7,7 @@ them; only the folders are others than /kratix, which is the SDK's own setting.
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,51 +17,41 @@ import yaml
 
 import configmaps
 import runs
+import sdkenv
 from function import jobs
 from function.adapter import __main__ as adapter
 from function.adapter import store
 from function.api import metadata, names, output
 from function.api.metadata import Control, Metadata
 from function.api.output import Output, Owner
-from testbed import cache
+from function.model import Request
 
 _HERE = Path(__file__).parent
-_LOCK = _HERE.parent / "requirements" / "sdk.lock"
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of an environment with the SDK, made once for each lock and Python."""
-    digest = hashlib.sha256(_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache.folder(f"kratix-sdk-{digest}")
-    done, found = folder / "complete", folder / "venv" / "bin" / "python"
-    with cache.locked(folder):
-        if not done.exists():
-            cache.say(f"Kratix's Python SDK: installing from {_LOCK.name}, once on this machine")
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder / "venv"], check=True)
-            install = [
-                "-m",
-                "pip",
-                "--quiet",
-                "--disable-pip-version-check",
-                "install",
-                "--no-deps",
-                "--require-hashes",
-            ]
-            subprocess.run([found, *install, "-r", _LOCK], check=True)
-            done.touch()
-    return found
+    """The interpreter of an environment with the SDK."""
+    return sdkenv.interpreter()
 
 
 Pipeline = Callable[..., Output]
+
+
+def _run() -> jobs.Run:
+    body = runs.body(spec={"size": 3}, status={"message": "as before"})
+    body["metadata"] |= {"labels": {"team": "a"}, "annotations": {"note": "urgent"}}
+    return replace(runs.run(runs.manifest(metadata={"name": "instance"})), request=replace(runs.request(), body=body))
+
+
+RUN = _run()
 
 
 @pytest.fixture
 def pipeline(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """Runs scripts as containers of one pipeline; gives what the function reads of it."""
 
-    def run_all(*scripts: str) -> Output:
-        run = _run()
+    def run_all(*scripts: str, run: jobs.Run = RUN) -> Output:
         manifests = {key.rpartition("/")[2]: manifest for key, manifest in jobs.manifests(run)}
         for folder in ("request", "input", "output", "metadata", "server"):
             (tmp_path / folder).mkdir()
@@ -90,12 +78,6 @@ def pipeline(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         return read
 
     return run_all
-
-
-def _run() -> jobs.Run:
-    body = runs.body(spec={"size": 3})
-    body["metadata"]["labels"] = {"team": "a"}
-    return replace(runs.run(runs.manifest(metadata={"name": "instance"})), request=replace(runs.request(), body=body))
 
 
 def test_containers_written_with_the_sdk_run_unmodified(pipeline: Pipeline) -> None:
@@ -133,3 +115,13 @@ def test_it_can_suspend_the_workflow(pipeline: Pipeline) -> None:
 def test_it_can_ask_to_be_run_again(pipeline: Pipeline) -> None:
     control = Control(message="the bucket is not there yet", retry_after=60.5)
     assert metadata.read(pipeline("retry")) == Metadata(control=control)
+
+
+def test_a_promises_own_workflow_reads_the_promise(pipeline: Pipeline) -> None:
+    metadata = {"name": "postgresql", "labels": {"team": "a"}, "annotations": {"note": "ours"}}
+    promise = {"apiVersion": names.KRATIX_API_VERSION, "kind": "Promise", "metadata": metadata, "spec": {}}
+    request = Request(names.KRATIX_API_VERSION, "Promise", "postgresql", "", promise)
+    left = pipeline("promise", run=replace(RUN, request=request, workflow="promise", plural="promises"))
+    assert {name: yaml.safe_load(text) for name, text in left.files.items()} == {
+        "marker.yaml": {"kind": "Marker", "name": "postgresql", "team": "a", "note": "ours"}
+    }

@@ -16,6 +16,7 @@ from function.api.output import MAX_FILES, MAX_METADATA, MAX_UNPACKED, METADATA_
 
 MAX_PATH: Final = 512
 _MAX_ENTRIES: Final = 4 * MAX_FILES
+_SHOWN: Final = 80
 _READABLE: Final = "pipeline containers must leave files that all may read"
 
 
@@ -42,7 +43,10 @@ def _read_all(folder: bytes) -> dict[str, bytes]:
     if len(found) > MAX_FILES:
         raise OutputError(f"there are {len(found)} files in the output; at most {MAX_FILES} can be taken")
     if total > MAX_UNPACKED:
-        raise OutputError(f"the output has {total} bytes in {len(found)} files; at most {MAX_UNPACKED} can be taken")
+        size, name = max((size, name) for name, _, size in found)
+        largest = f"the largest is output/{name[:_SHOWN]} with {size}"
+        cause = f"the output has {total} bytes in {len(found)} file{'s' if len(found) > 1 else ''}; {largest}"
+        raise OutputError(f"{cause}; at most {MAX_UNPACKED} can be taken")
     return {name: _content(real, size, f"output/{name}") for name, real, size in found}
 
 
@@ -85,9 +89,10 @@ def _regular(path: bytes, root: bytes, shown: str) -> tuple[bytes, int]:
     """The file at a path and its size; a link is followed as long as it stays below the root."""
     try:
         if stat.S_ISLNK(os.lstat(path).st_mode):
+            # Not strict at first: where a link leads into another container's files, nothing is there to be found.
+            if not os.path.realpath(path).startswith(root + b"/"):
+                raise OutputError(f"{shown} is a link that leaves its folder")
             path = os.path.realpath(path, strict=True)
-        if not path.startswith(root + b"/"):
-            raise OutputError(f"{shown} is a link that leaves its folder")
         found = os.lstat(path)
     except OSError as error:
         raise OutputError(f"cannot read {shown}: {error.strerror}") from None

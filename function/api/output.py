@@ -274,7 +274,7 @@ def read(config_maps: Iterable[Mapping[str, Any]], owner: Owner) -> Output | Ref
 
 def _place(config_map: Mapping[str, Any], owner: Owner) -> tuple[str, int, int] | None:
     metadata = _mapping(config_map, "metadata")
-    if _mapping(metadata, "labels").get(names.RUN_LABEL) != owner.run:
+    if _mapping(metadata, "labels").get(names.RUN_LABEL) != owner.run or metadata.get("namespace") != owner.namespace:
         return None
     owners = metadata.get("ownerReferences")
     if not any(

@@ -45,6 +45,11 @@ class Promise:
         return _text(self.spec, "api", "spec", "names", "plural")
 
     @property
+    def kind(self) -> str:
+        """The kind of its API; empty where it has none, or where it is pinned without."""
+        return _text(self.spec, "api", "spec", "names", "kind")
+
+    @property
     def pipeline_namespace(self) -> str:
         """Where Kratix runs its pipelines, whatever the request's namespace; empty where it does not say."""
         return _text(self.spec, "workflows", "config", "pipelineNamespace")

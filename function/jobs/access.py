@@ -1,8 +1,9 @@
-"""Who a pipeline's containers are to the API server: the writer's own Role, and what `rbac.permissions` asks for.
+"""Who a pipeline's containers are to the API server: the run's own Role, and what `rbac.permissions` asks for.
 
-All containers of a pod share its ServiceAccount. What the writer needs is bound to the names of this run's output; only
-`create` cannot be. What the Promise's author asks for is granted by a Role where a namespace's Role can: Crossplane
-must hold it itself, or the API server refuses the Role (Kubernetes' guard against escalation).
+All containers of a pod share its ServiceAccount. What the writer needs is bound to the names of this run's output (only
+`create` cannot be), and what Kratix's SDKs need to the request's own status. What the Promise's author asks for is
+granted by a Role where a namespace's Role can: Crossplane must hold it itself, or the API server refuses the Role
+(Kubernetes' guard against escalation).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def objects(run: Run) -> Iterator[tuple[str, JsonObject]]:
     account = account_name(run)
     if account == run.name:
         yield "service-account", manifest(run, "v1", "ServiceAccount", account)
-    yield from _role("role", run, run.name, run.namespace, _writer_rules(run))
+    yield from _role("role", run, run.name, run.namespace, _rules(run))
     for namespace, rules in _granted(run).items():
         key = "permissions" if namespace == run.namespace else f"permissions-{namespace}"
         yield from _role(key, run, f"{run.name}-permissions", namespace, rules)
@@ -50,13 +51,21 @@ def _role(
     yield f"{key}-binding", binding
 
 
-def _writer_rules(run: Run) -> list[JsonObject]:
-    """`create` cannot be bound to names (the name is not known to the authorizer then); the others are."""
+def _rules(run: Run) -> list[JsonObject]:
+    """What the writer needs; `create` cannot be bound to names (the authorizer does not know the name then).
+
+    And the status of the one request, for `publish_status` of Kratix's SDKs. Crossplane holds that right on all XRs
+    (internal/controller/rbac/definition/roles.go), so it may hand it on.
+    """
     configmaps = {"apiGroups": [""], "resources": ["configmaps"]}
-    return [
+    rules: list[JsonObject] = [
         configmaps | {"verbs": ["create"]},
         configmaps | {"resourceNames": list(output.all_names(run.name)), "verbs": ["update", "delete"]},
     ]
+    if run.publishes:
+        status = {"apiGroups": [run.request.identity[0]], "resources": [f"{run.plural}/status"]}
+        rules.append(status | {"resourceNames": [run.request.name], "verbs": ["get", "patch", "update"]})
+    return rules
 
 
 def _granted(run: Run) -> dict[str, list[JsonObject]]:

@@ -76,6 +76,7 @@ class Run:
         promise: The Promise's name.
         request: What the pipeline runs for: the XR, or the Promise in a workflow of the Promise's own.
         plural: The plural of the request's kind, as its CRD has it; empty where it is not known.
+        publishes: Whether its containers may write the request's status themselves, as Kratix's SDKs can.
         namespace: Of the run: the XR's own where it has one.
         key: What the keys of the composed resources begin with.
         digest: Hash of what determines the result; hexadecimal, at most 63 characters.
@@ -100,6 +101,7 @@ class Run:
     deadline: int
     defaults: Defaults = field(default_factory=Defaults)
     pull_secrets: tuple[str, ...] = ()
+    publishes: bool = False
 
     @property
     def name(self) -> str:

@@ -208,6 +208,16 @@ class Seen:
         }
 
     @property
+    def run_namespace(self) -> str:
+        """Where pipelines run.
+
+        With a namespaced XR, which composes nothing elsewhere; for a cluster-scoped one where the Promise says, as in
+        Kratix (pipeline_types.go: ForResource), or else where its Works are.
+        """
+        promised = self.promise.pipeline_namespace if self.promise else ""
+        return self.request.namespace or promised or self.input.deliver.namespace
+
+    @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:
         """The Destinations that each workload group is on, by the group's key: what was composed says so itself."""
         found: dict[str, set[str]] = {}

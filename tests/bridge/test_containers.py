@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import yaml
 
 import build
 from bridge import cli, containers
+from bridge import engine as engines
 
 ROOT = Path(__file__).parents[2]
 FIRST = {"name": "one", "image": "registry.example.org/one:v1"}
@@ -117,6 +120,17 @@ class Bad:
     workflow: Mapping[str, Any] = field(default_factory=dict)
 
 
+def test_a_command_stands_in_for_containers_that_need_a_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = {"secretKeyRef": {"name": "s", "key": "k"}}
+    one = {**FIRST, "env": [{"name": "TOKEN", "valueFrom": secret}], "envFrom": [{"secretRef": {"name": "s"}}]}
+    command = 'printf "$KRATIX_OBJECT_NAME" > $KRATIX_OUTPUT_DIR/a.txt'
+    code, outcome, err = ran(capsys, folder(tmp_path, pipeline("first", one)), "--pipeline", f"first={command}")
+    assert code == 0, err
+    assert texts(outcome) == {"a.txt": "orders"}
+
+
 BAD = {
     "fails": Bad(
         "the logs are there, and the condition has the last line",
@@ -163,37 +177,62 @@ def test_what_goes_wrong_is_said(name: str, tmp_path: Path, capsys: pytest.Captu
         assert line in err.splitlines(), case.reason
 
 
-# It takes the client's flags apart as docker does, and runs the container's command here.
+# It takes the client's flags apart as docker does, and runs the container's command here; what it was asked is in a log.
 ENGINE = f"""#!{sys.executable}
-import os, subprocess, sys
+import json, os, subprocess, sys
 args = sys.argv[1:]
+with open(os.environ["ENGINE_LOG"], "a") as log:
+    log.write(json.dumps(args) + chr(10))
 if args[0] == "version":
     sys.exit(int(os.environ.get("NO_SERVER", "0")))
+if args[:2] == ["image", "inspect"]:
+    assert args[2:4] == ["--format", "{{{{.Config.User}}}}"], args
+    there = not args[4].startswith("missing")
+    print(os.environ.get("IMAGE_USER", "1000") if there else "")
+    sys.exit(0 if there else 1)
+if args[0] in ("pull", "rm"):
+    sys.exit(1)
 assert args[:2] == ["run", "--rm"], args
 env, mounts, entry, rest = {{}}, {{}}, [], args[2:]
 while rest[0].startswith("-"):
-    flag, value, rest = rest[0], rest[1], rest[2:]
+    flag, rest = rest[0], rest[1:]
+    if flag in ("--read-only", "--privileged"): continue
+    value, rest = rest[0], rest[1:]
     if flag == "-e": env.update([value.split("=", 1)])
     elif flag == "-v": source, target = value.split(":")[:2]; mounts[target] = source
     elif flag == "--entrypoint": entry = [value]
-    else: raise SystemExit(f"unknown flag {{flag}}")
+    elif flag not in ("--name", "--user", "--security-opt", "--cap-drop", "--cap-add"): raise SystemExit(f"unknown flag {{flag}}")
 image, command = rest[0], entry + rest[1:]
-command = [part.replace("/kratix/output", mounts["/kratix/output"]).replace("/kratix/input", mounts["/kratix/input"]) for part in command]
+for target, source in mounts.items():
+    command = [part.replace(target, source) for part in command]
 sys.exit(subprocess.run(command, env={{**os.environ, **env, "IMAGE": image}}).returncode)
 """
 
 
+@dataclass(frozen=True)
+class Docker:
+    """A docker on the PATH."""
+
+    log: Path
+
+    def asked(self, verb: str) -> list[list[str]]:
+        calls: list[list[str]] = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [call for call in calls if call[0] == verb]
+
+
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "docker").write_text(ENGINE)
     (bin_ / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
-    return bin_
+    monkeypatch.setenv("ENGINE_LOG", str(tmp_path / "engine.log"))
+    engines._image_user.cache_clear()
+    return Docker(tmp_path / "engine.log")
 
 
-def test_pipelines_run_as_containers(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipelines_run_as_containers(engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = {
         **FIRST,
         "command": ["sh", "-c", 'printf "$IMAGE $WHO $0" > /kratix/output/a.txt'],
@@ -214,6 +253,132 @@ def test_pipelines_run_as_containers(engine: Path, tmp_path: Path, capsys: pytes
         "pipeline first: container one",
         "pipeline first: container two",
     ]
+
+
+def flags(call: Sequence[str]) -> dict[str, list[str]]:
+    """The values of each flag of `docker run`, up to the image."""
+    found: dict[str, list[str]] = {}
+    for flag, value in itertools.pairwise(call):
+        if flag.startswith("-"):
+            found.setdefault(flag, []).append(value)
+    return found
+
+
+def test_a_container_has_the_rights_that_its_manifest_gives_it(
+    engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What says nothing is restricted, as in the cluster; what says something has that alone."""
+    own = {"runAsUser": 7, "runAsGroup": 8, "readOnlyRootFilesystem": True, "capabilities": {"add": ["CHOWN"]}}
+    true = {"command": ["true"]}
+    code, _, err = ran(
+        capsys,
+        folder(
+            tmp_path, pipeline("first", {**FIRST, **true}, {**FIRST, **true, "name": "two", "securityContext": own})
+        ),
+    )
+    assert code == 0, err
+    silent, spoken = map(flags, engine.asked("run"))
+    assert (silent["--cap-drop"], silent["--security-opt"]) == (["ALL"], ["no-new-privileges"])
+    assert not {"--user", "--read-only", "--privileged", "--cap-add"} & silent.keys()
+    assert (spoken["--user"], spoken["--cap-add"]) == (["7:8"], ["CHOWN"])
+    assert "--read-only" in spoken
+    assert not {"--cap-drop", "--security-opt"} & spoken.keys()
+
+
+def test_containers_share_the_volumes_that_are_their_own(
+    engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mount = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+    one = {**FIRST, **mount, "command": ["sh", "-c", "echo shared > /work/a"]}
+    read_only = {"volumeMounts": [{"name": "work", "mountPath": "/elsewhere", "readOnly": True}]}
+    two = {**FIRST, **read_only, "name": "two", "command": ["cp", "/elsewhere/a", "/kratix/output/a.txt"]}
+    given = pipeline("first", one, two)
+    given["spec"]["volumes"] = [{"name": "work", "emptyDir": {}}]
+    code, outcome, err = ran(capsys, folder(tmp_path, given))
+    assert code == 0, err
+    assert texts(outcome) == {"a.txt": "shared\n"}
+    [_, second] = engine.asked("run")
+    assert [value.partition(":")[2] for value in flags(second)["-v"]] == [
+        "/kratix/input:ro",
+        "/kratix/output",
+        "/kratix/metadata",
+        "/elsewhere:ro",
+    ]
+
+
+def test_a_container_that_never_ends_is_ended(
+    engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine's server goes on with a container whose client is gone."""
+    given = pipeline("first", {**FIRST, "command": ["sleep", "60"]})
+    _, outcome, _ = ran(capsys, folder(tmp_path, given, deadline="1s"))
+    assert condition(outcome)[1].startswith("pipeline first failed: it did not end within 1 s (DeadlineExceeded)")
+    [run] = engine.asked("run")
+    assert engine.asked("rm") == [["rm", "--force", *flags(run)["--name"]]]
+
+
+@dataclass(frozen=True)
+class Stuck:
+    reason: str
+    said: str
+    container: Mapping[str, Any] = field(default_factory=dict)
+    user: str = "1000"
+
+
+STUCK = {
+    "no-image": Stuck(
+        "an image that cannot be pulled is named, as in the cluster",
+        "image missing.example.org/a:v1 cannot be pulled",
+        {"image": "missing.example.org/a:v1"},
+    ),
+    "root": Stuck(
+        "the most frequent surprise in a cluster is told before there is one",
+        "container has runAsNonRoot and image will run as root",
+        user="",
+    ),
+    "root-by-name": Stuck("by its name too", "container has runAsNonRoot and image will run as root", user="root:root"),
+    "named-user": Stuck(
+        "the kubelet cannot know who that is",
+        "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root",
+        user="app",
+    ),
+    "asks-for-root": Stuck(
+        "a container that contradicts itself",
+        "container's runAsUser breaks non-root policy",
+        {"securityContext": {"runAsNonRoot": True, "runAsUser": 0}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_what_the_kubelet_would_not_start_is_not_started(
+    name: str, engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = STUCK[name]
+    monkeypatch.setenv("IMAGE_USER", case.user)
+    good = {**FIRST, "name": "zero", "command": ["true"], "securityContext": {"runAsUser": 1}}
+    code, outcome, _ = ran(capsys, folder(tmp_path, pipeline("first", good, {**FIRST, **case.container})))
+    said = f"pipeline first cannot go on: container one cannot start: {case.said}"
+    assert (code, condition(outcome)) == (2, ("PipelineBlocked", said)), case.reason
+    assert engine.asked("run") == [], "nor what comes before it, again and again"
+
+
+@pytest.mark.parametrize(
+    ("user", "security"),
+    [("", {}), ("root", {"runAsUser": 1000, "runAsNonRoot": True}), ("1000:0", {"runAsNonRoot": True})],
+)
+def test_who_is_not_root_or_may_be_is_started(
+    user: str,
+    security: Mapping[str, Any],
+    engine: Docker,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("IMAGE_USER", user)
+    given = pipeline("first", {**FIRST, "command": ["true"], "securityContext": security})
+    code, _, err = ran(capsys, folder(tmp_path, given))
+    assert code == 0, err
 
 
 @dataclass(frozen=True)
@@ -238,6 +403,12 @@ CANNOT = {
         "--pipeline first=COMMAND",
         {"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
     ),
+    "secret-volume": Cannot(
+        "nor is a volume of one",
+        "cannot run container one of pipeline first: its volume token comes from the cluster; give a local command by "
+        "--pipeline first=COMMAND",
+        {"volumeMounts": [{"name": "token", "mountPath": "/token"}]},
+    ),
     "unknown-pipeline": Cannot(
         "a typo in a pipeline's name is named",
         "cannot use --pipeline frist: there is no such pipeline; did you mean first?",
@@ -253,10 +424,10 @@ CANNOT = {
 
 @pytest.mark.parametrize("name", CANNOT)
 def test_what_cannot_run_is_one_sentence(
-    name: str, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str, engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = CANNOT[name]
-    monkeypatch.setattr(containers, "ENGINES", ("docker",))
+    monkeypatch.setattr(engines, "ENGINES", ("docker",))
     if not case.server:
         monkeypatch.setenv("NO_SERVER", "1")
     code, _, err = ran(capsys, folder(tmp_path, pipeline("first", {**FIRST, **case.container})), *case.arguments)

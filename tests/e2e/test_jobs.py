@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 import runs
+import sdkenv
 from function import jobs
 from function.adapter import store
 from function.api import names, output
@@ -31,6 +32,7 @@ from testbed.versions import KUBECTL
 
 _NAMESPACES = ("team-a", "kratix-runs", "zoo", "billing")
 _CORE = "system:serviceaccount:crossplane-system:crossplane"
+_SDK = Path(__file__).parents[1] / "sdk"
 _RBAC = Path(__file__).parents[2] / "package" / "deploy" / "rbac.yaml"
 # What core has of itself (Crossplane, cluster/charts/crossplane/templates/clusterrole.yaml), as far as it matters here.
 _CORES_OWN = [
@@ -226,6 +228,60 @@ def test_its_role_lets_it_touch_no_output_of_another_run(running: Running, plane
     theirs = replace(running.owner, run=other.name)
     with pytest.raises(store.StoreError, match=r"the API server said 403: .* is forbidden"):
         store.replace(replace(running.client, patience=0), theirs, Output({}))
+
+
+_XRS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "postgreses.xp.example.org"},
+    "spec": {
+        "group": "xp.example.org",
+        "names": {"kind": "Postgres", "plural": "postgreses"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def test_a_container_publishes_the_status_of_its_own_request(
+    plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """With Kratix's published SDK, as the run's ServiceAccount, by a Role that core may make with what it holds."""
+    assert apply(plane, [_XRS]) == ""
+    eventually("Postgres is served", lambda: cluster.serves("xp.example.org/v1", "Postgres"), timeout=30)
+    cluster.apply(runs.body(), runs.body(name="others"))
+    rules = {"apiGroups": ["xp.example.org"], "resources": ["postgreses", "postgreses/status"], "verbs": ["*"]}
+    [deployed] = yaml.safe_load_all(_RBAC.read_text())
+    _core_may(
+        plane, "xrs", [*_CORES_OWN, *deployed["rules"], rules]
+    )  # as Crossplane's RBAC manager gives it for an XRD
+    run = replace(made(runs.run(), "08"), publishes=True)
+    assert apply(plane, objects(run), user=_CORE) == ""
+
+    def publish(name: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "input").mkdir(exist_ok=True)
+        (tmp_path / "input" / "object.yaml").write_text(yaml.safe_dump(runs.body(name=name)))
+        config = yaml.safe_load(plane.kubeconfig.read_text())
+        config["users"] = [{"name": u["name"], "user": {"token": token}} for u in config["users"]]
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        env = {"KRATIX_CRD_PLURAL": "postgreses", "KUBECONFIG": str(tmp_path / "kubeconfig"), "NO_PROXY": "127.0.0.1"}
+        command = [sdkenv.interpreter(), _SDK / "launch.py", tmp_path, _SDK / "publish.py"]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    token = cluster.token(run.namespace, run.name)
+    done = publish("orders")
+    assert done.returncode == 0, done.stderr
+    xr = cluster.get("xp.example.org/v1", "Postgres", "orders", "team-a")
+    assert xr is not None and xr["status"] == {"message": "orders is being made"}
+    assert "is forbidden" in publish("others").stderr, "and no other's"
 
 
 def test_a_pod_that_is_faster_than_its_role_waits_for_it(running: Running, plane: ControlPlane) -> None:

@@ -17,7 +17,7 @@ import yaml
 
 import build
 import runs
-from function import jobs
+from function import fn, jobs, structs
 from function.api import names, pipeline
 from function.api.errors import InvalidError
 from function.api.input import parse
@@ -206,6 +206,46 @@ def _container(run: jobs.Run) -> dict[str, Any]:
     [job] = [manifest for _, manifest in jobs.manifests(run) if manifest["kind"] == "Job"]
     _, container = job["spec"]["template"]["spec"]["initContainers"]
     return container  # type: ignore[no-any-return]
+
+
+API = {"spec": {"names": {"kind": "Postgres", "plural": "postgreses"}}}
+STATUS = {
+    "apiGroups": ["xp.example.org"],
+    "resources": ["postgreses/status"],
+    "resourceNames": ["orders"],
+    "verbs": ["get", "patch", "update"],
+}
+PUBLISHES: dict[str, tuple[str, Any, str, bool]] = {
+    "its own API": ("Kratix's SDKs can publish a status", API, "team-a", True),
+    "a pinned Promise": (
+        "the bridge pins the plural alone, of the XRD that it publishes",
+        {"spec": {"names": {"plural": "postgreses"}}},
+        "team-a",
+        True,
+    ),
+    "another kind": (
+        "Crossplane may hold nothing on that plural, and the API server would refuse the whole Role",
+        {"spec": {"names": {"kind": "Database", "plural": "databases"}}},
+        "team-a",
+        False,
+    ),
+    "no plural": ("the right has no name", {}, "team-a", False),
+    "cluster-scoped": ("no Role can grant what is in no namespace", API, "", False),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHES)
+def test_the_xrs_status_may_be_written_where_a_role_can_grant_it(name: str) -> None:
+    reason, api, namespace, granted = PUBLISHES[name]
+    spec = {"api": api, "workflows": {"resource": {"configure": [runs.manifest()]}}}
+    given = build.promise_input(
+        promise={"name": "postgresql", "spec": spec}, documents=[], workflow={"image": runs.IMAGE}
+    )
+    response = fn.run(build.resolved(build.request(build.xr(namespace=namespace), given)))
+    made = [structs.plain(r.resource, key) for key, r in response.desired.resources.items()]
+    [role] = [manifest for manifest in made if manifest["kind"] == "Role"]
+    assert (STATUS in role["rules"]) == granted, reason
+    assert len(role["rules"]) == (3 if granted else 2)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ NOT_WHOLE: dict[str, list[dict[str, Any]]] = {
         lambda m: m["metadata"]["annotations"].update({names.CHUNK_ANNOTATION: "3"})
     ),
     "with another digest": _with(lambda m: m["metadata"]["annotations"].update({names.OUTPUT_DIGEST_ANNOTATION: "x"})),
+    "in another namespace": _with(lambda m: m["metadata"].update(namespace="team-b")),
     "under another name": _with(lambda m: m["metadata"].update(name="mine")),
 }
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function import cel, schedule
+from function import groups as workload_groups
 from function.api.destination import Destination
 from function.api.input import Schedule as Policy
 from function.model import Document, Schedule
@@ -73,7 +74,7 @@ def place(
 @given(documents, selectors, promise, destinations, policies, previous_names, shuffles)
 def test_order_means_nothing(made, asked, promised, inventory, policy, before, shuffle) -> None:
     def answer() -> Schedule:
-        groups = schedule.group(made, asked, promised)
+        groups = workload_groups.of(made, asked, promised)
         return place(groups, inventory, policy, {group.id: before for group in groups})
 
     first = answer()
@@ -85,7 +86,7 @@ def test_order_means_nothing(made, asked, promised, inventory, policy, before, s
 @settings(max_examples=75, deadline=None)
 @given(documents, selectors, promise, destinations, policies, previous_names)
 def test_fed_back_it_stays(made, asked, promised, inventory, policy, before) -> None:
-    groups = schedule.group(made, asked, promised)
+    groups = workload_groups.of(made, asked, promised)
     once = place(groups, inventory, policy, {group.id: before for group in groups})
     twice = place(groups, inventory, policy, on(once))
     assert on(twice) == on(once)
@@ -97,7 +98,7 @@ def test_fed_back_it_stays(made, asked, promised, inventory, policy, before) -> 
 @settings(max_examples=75, deadline=None)
 @given(documents, selectors, promise, destinations, policies, previous_names)
 def test_nothing_placed_is_lost(made, asked, promised, inventory, policy, before) -> None:
-    groups = schedule.group(made, asked, promised)
+    groups = workload_groups.of(made, asked, promised)
     got = on(place(groups, inventory, policy, {group.id: before for group in groups}))
     for group in groups:
         if policy.when_misplaced == "Keep":
@@ -108,7 +109,7 @@ def test_nothing_placed_is_lost(made, asked, promised, inventory, policy, before
 @settings(max_examples=75, deadline=None)
 @given(documents, selectors, promise, destinations, policies, previous_names)
 def test_every_group_has_an_answer(made, asked, promised, inventory, policy, before) -> None:
-    groups = schedule.group(made, asked, promised)
+    groups = workload_groups.of(made, asked, promised)
     assert sorted(d.filepath for g in groups for d in g.documents) == sorted(d.filepath for d in made)
     answer = place(groups, inventory, policy, {group.id: before for group in groups})
     placed = {p.directory for p in answer.placements}
@@ -118,7 +119,7 @@ def test_every_group_has_an_answer(made, asked, promised, inventory, policy, bef
     matching = {d.name: d for d in inventory}
     for placement in answer.placements:
         group = next(g for g in groups if g.id == placement.group_id)
-        wanted = schedule.match_labels(group.selectors)
+        wanted = workload_groups.match_labels(group.selectors)
         if placement.state != "Misplaced":
             target = matching[placement.destination]
             assert wanted.items() <= target.labels.items()
@@ -135,7 +136,7 @@ def test_every_group_has_an_answer(made, asked, promised, inventory, policy, bef
 def spread(names: Sequence[str], seed: str) -> list[str]:
     """The Destination of each of 10,000 requests."""
     inventory = [Destination(name, {"environment": "dev"}) for name in names]
-    groups = schedule.group([Document("a", "", "a.yaml", {}, "")], [], [{"environment": "dev"}])
+    groups = workload_groups.of([Document("a", "", "a.yaml", {}, "")], [], [{"environment": "dev"}])
     return [
         schedule.place(groups, inventory, {}, Policy(), ("p", "g", "K", seed, f"r-{i}"), SCOPE)
         .placements[0]
@@ -173,14 +174,14 @@ def test_groups_of_one_request_spread() -> None:
     inventory = [Destination(f"worker-{i}", {"a": "b"}) for i in range(DESTINATIONS)]
     directories = [f"dir-{i}" for i in range(100)]
     files = [Document(d, d, "a.yaml", {}, "") for d in directories]
-    groups = schedule.group(files, [(d, {"a": "b"}) for d in directories], [])
+    groups = workload_groups.of(files, [(d, {"a": "b"}) for d in directories], [])
     assert len({p.destination for p in place(groups, inventory, Policy()).placements}) > DESTINATIONS / 2
 
 
 def test_the_hash_is_the_same_for_ever() -> None:
     """A change here would move every new request; the values are those of the first release."""
     inventory = [Destination(f"worker-{i}", {}) for i in range(DESTINATIONS)]
-    groups = schedule.group([Document("a", "", "a.yaml", {}, "")], [], [])
+    groups = workload_groups.of([Document("a", "", "a.yaml", {}, "")], [], [])
     got = [
         schedule.place(groups, inventory, {}, Policy(), ("p", "g", "K", "ns", name), SCOPE).placements[0].destination
         for name in ("orders", "billing", "é")

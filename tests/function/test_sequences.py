@@ -1,7 +1,7 @@
 """Sequences: a Promise's pipelines over time, with a simulated core, Kratix and kubelet, against golden traces.
 
-A sequence is `tests/sequences/<name>.yaml`: reason, pipelines (names, or whole Pipelines), input (over the default), runs (for each pipeline
-what became of its Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
+A sequence is `tests/sequences/<name>.yaml`: reason, pipelines (names, or whole Pipelines), namespace (the Promise's, for
+pipelines), input (over the default), runs (for each pipeline what became of its Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
 `make update` writes traces anew; read the diff before you commit it.
 """
 
@@ -48,14 +48,15 @@ def pipeline(given: str | Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def promise(given: list[Any], version: str) -> dict[str, Any]:
+def promise(given: list[Any], version: str, namespace: str = "") -> dict[str, Any]:
+    config = {"config": {"pipelineNamespace": namespace}} if namespace else {}
     return {
         "apiVersion": "platform.kratix.io/v1alpha1",
         "kind": "Promise",
         "metadata": {"name": "postgresql", "labels": {"kratix.io/promise-version": version}},
         "spec": {
             "destinationSelectors": [{"matchLabels": {"environment": "dev"}}],
-            "workflows": {"resource": {"configure": [pipeline(each) for each in given]}},
+            "workflows": {**config, "resource": {"configure": [pipeline(each) for each in given]}},
         },
     }
 
@@ -75,7 +76,13 @@ class World:
         )
         self.state = start(
             build.xr(**sequence.get("xr", {})),
-            Cluster.of([promise(sequence["pipelines"], "v1.0.0"), *DESTINATIONS, *sequence.get("objects", ())]),
+            Cluster.of(
+                [
+                    promise(sequence["pipelines"], "v1.0.0", sequence.get("namespace", "")),
+                    *DESTINATIONS,
+                    *sequence.get("objects", ()),
+                ]
+            ),
         )
 
     def containers(self, job: Mapping[str, Any], _: Cluster) -> kubelet.Outcome | None:
@@ -112,9 +119,8 @@ class World:
                 xr["metadata"]["labels"][key] = value
         cluster = cluster.having(xr)
         if "promise" in action:
-            cluster = cluster.having(
-                promise(action["promise"].get("pipelines", self.sequence["pipelines"]), action["promise"]["version"])
-            )
+            given = {"pipelines": self.sequence["pipelines"], **action["promise"]}
+            cluster = cluster.having(promise(given["pipelines"], given["version"], given.get("namespace", "")))
         if "delete" in action:
             cluster = cluster.lacking(self.one(**action["delete"]))
         if "input" in action:
@@ -171,6 +177,9 @@ class World:
         if lookup(body, "status", "kratix", "undeclared"):
             shown["undeclared"] = body["status"]["kratix"]["undeclared"]
         shown["jobs"] = [f"{name} {state}" for name, state in sorted(self.jobs().items())]
+        if not self.state.xr.namespace:
+            run = {ref for key, ref in self.state.composed.items() if names.RUN_KEY in key}
+            shown["run in"] = sorted({ref.namespace for ref in run})
         shown["works"] = self.works()
         shown["placed"] = self.placed()
         if turn.deleted:

@@ -26,6 +26,8 @@ claim = {
         "replicas": request.get_value("spec.ha", default=1),
     },
 }
+assert request.get_annotations() == {"note": "urgent"}
+assert request.get_status().get("message") == "as before"
 assert sdk.is_resource_workflow() and not sdk.is_promise_workflow()
 assert sdk.is_configure_action() and not sdk.is_delete_action()
 sdk.write_output("claim.yaml", yaml.safe_dump(claim).encode())
