@@ -41,13 +41,17 @@ class Ledger:
             else:
                 self._holding.pop(of, None)
                 self._told.pop(of, None)
-                self._decided.pop(of, None)
 
     def decide(self, of: Of, at: Decision) -> None:
         """Where a request is to be, and why."""
         with self._lock:
             self._decided[of] = at
             self._holding[of] = self._holding.get(of, frozenset()) | {at.name}
+
+    def undecide(self, of: Of) -> None:
+        """A request is gone; one of its name that comes later is another."""
+        with self._lock:
+            self._decided.pop(of, None)
 
     def decided(self, of: Of) -> Decision | None:
         """What was decided last."""

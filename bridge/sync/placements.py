@@ -49,8 +49,12 @@ class Placements:
         sites, holding = self.sites(), self.ledger.holding(of)
         if request is None or request.leaving:
             _carry(sites, holding, of)
+            self.ledger.undecide(of)
             return None
-        before = [request.cluster] if request.cluster else sorted(holding)
+        # What was decided here and the watch has not shown yet counts, or it would be decided anew.
+        at = self.ledger.decided(of)
+        cluster, placement = (at.name, (at.state, at.reason)) if at else (request.cluster, request.placement)
+        before = [cluster] if cluster else sorted(holding)
         if not before and self._is_unread(of.promise, sites):
             return SOON  # the XR may be there, and a cluster may be free, as soon as all have been looked at
         case = Case(of, opened, request)
@@ -62,7 +66,7 @@ class Placements:
         if not decisions:
             self.answers.write(case, mirror.waiting(None, nobody))
             return None
-        self._settle(case, mirror.remembered(decisions[0], request.cluster, request.placement), sites)
+        self._settle(case, mirror.remembered(decisions[0], cluster, placement), sites)
         _carry(sites, holding | {decisions[0].name}, of)
         return None
 
