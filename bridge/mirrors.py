@@ -87,13 +87,19 @@ class Mirrors:
 
     def promise(self, name: str, found: kept.Promise | None) -> None:
         """A Promise is not as it was."""
+        before = self._is_known(name)
         self._intake.bring(name, found)
         for site in self._sites().values():
+            if before and site.ready:
+                site.add(requests.SWEEP, [name])
             self.published(site, name)
+
+    def _is_known(self, promise: str) -> bool:
+        return promise in self._intake.opened or bool(self._intake.refused(promise))
 
     def published(self, site: Site, promise: str) -> None:
         """A Promise may be on a cluster that it was not on."""
-        if promise in self._intake.opened or self._intake.refused(promise):
+        if self._is_known(promise):
             if site.ready:
                 self._watch(site)
                 site.add(requests.SWEEP, [promise])
