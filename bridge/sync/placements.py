@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.api import names as own
-from bridge.sync import requests
+from bridge.sync import mirror, requests
 from bridge.sync.answers import Answers, Case
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
+from bridge.sync.mirror import Offer
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.translate import mirror
-from bridge.translate.mirror import Offer
 from function.api.errors import InvalidError
 from function.api.placing import Decision
 

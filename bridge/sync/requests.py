@@ -24,14 +24,14 @@ from bridge.apply import ConflictError, ForeignError
 from bridge.errors import ApiError, ClusterError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import kinds, mirror
 from bridge.sync.answers import Answers, Case, read
 from bridge.sync.board import Outcome
 from bridge.sync.desk import pages
 from bridge.sync.intake import Intake, Of, Opened
 from bridge.sync.ledger import Ledger
 from bridge.sync.site import Site
-from bridge.translate import delegate, mirror, reply
+from bridge.translate import delegate, reply
 from bridge.translate.delegate import Target
 from function.api import names
 from function.api.errors import InvalidError
