@@ -58,14 +58,15 @@ class Ledger:
         with self._lock:
             return self._decided.get(of)
 
-    def is_news(self, cluster: str, of: Of, version: str) -> bool:
-        """Whether an XR's version is at least as new as what was seen of it before; it is noted then."""
-        number = int(version) if version.isdecimal() else 0
+    def is_older(self, cluster: str, of: Of, version: str) -> bool:
+        """Whether an XR's version is older than what was seen of it before."""
         with self._lock:
-            if number < self._versions.get((cluster, of), 0):
-                return False
-            self._versions[cluster, of] = number
-            return True
+            return version.isdecimal() and int(version) < self._versions.get((cluster, of), 0)
+
+    def note(self, cluster: str, of: Of, version: str) -> None:
+        """An XR was seen in that version. A cluster that was restored begins with older ones again."""
+        with self._lock:
+            self._versions[cluster, of] = int(version) if version.isdecimal() else 0
 
     def is_swept(self, cluster: str, promise: str) -> bool:
         """Whether all XRs of a Promise on a cluster were looked at once."""

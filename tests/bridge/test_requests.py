@@ -481,6 +481,75 @@ def test_nothing_is_written_while_nothing_happens(one: Mirrored):
     before = written()
     for _ in range(3):
         one.bridge.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
-        one.bridge.mirrors.changed("eu-1")
+        one.bridge.mirrors.look(one.bridge.fleet.sites["eu-1"])
         one.settled()
     assert written() == before
+
+
+def test_who_writes_xrs_cannot_write_into_a_request(one: Mirrored):
+    """An XR with every mark of a mirrored one, but another name, is neither answered nor deleted."""
+    one.request()
+    one.placed()
+    one.settled()
+    mine = (one.xr("eu-1") or {})["metadata"]
+    status = {"conditions": [SYNCED, READY], "endpoint": "evil.example.org"}
+    one.clusters["eu-1"].put(
+        CACHES, "evil", TEAM, labels=mine["labels"], annotations=mine["annotations"], spec={}, status=status
+    )
+    one.bridge.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
+    one.settled()
+    assert "endpoint" not in one.told()
+    assert one.xr("eu-1", "evil") and one.xr("eu-1")
+
+
+def test_xrs_stay_when_the_promise_is_deleted(one: Mirrored):
+    """Kratix deletes its requests then; that XRs go with them is nobody's word."""
+    one.request()
+    one.placed()
+    one.settled()
+    leaving = mirrored()
+    with one.platform.changed:
+        before = one.platform.objects[kinds.PROMISE][Key("", "cache")]
+        metadata = {**before["metadata"], "deletionTimestamp": "2026-11-25T12:00:00Z"}
+        one.platform.store(kinds.PROMISE, {**before, "metadata": metadata, "spec": leaving["spec"]})
+    one.settled()
+    one.unrequest()
+    one.settled()
+    assert one.where() == ["eu-1"]
+
+
+def test_reports_of_a_cluster_are_nobodys_business(one: Mirrored):
+    one.request()
+    one.placed()
+    one.settled()
+    one.until("it is reported", lambda: one.status("eu-1").get("counts"))
+    one.settled()
+    adds = one.bridge.fleet.sites["eu-1"].queue.numbers().adds
+    with one.platform.changed:
+        before = one.platform.objects[kinds.CLUSTER][Key("", "eu-1")]
+        one.platform.store(kinds.CLUSTER, {**before, "status": {**before["status"], "coreVersion": "v9"}})
+    one.settled()
+    assert one.bridge.fleet.sites["eu-1"].queue.numbers().adds == adds
+
+
+def test_a_restart_writes_nothing(two: Mirrored):
+    names_ = [f"r{i}" for i in range(4)]
+    for name in names_:
+        two.request(name)
+    where = {name: two.placed(name) for name in names_}
+    for name in names_:
+        two.becomes(where[name], SYNCED, READY, name=name)
+    two.until("all are ready", lambda: all(two.said(name).get("ready") == "True" for name in names_))
+    two.settled()
+    two.bridge.stop()
+    before = [two.told(name) for name in names_]
+    versions = [each["metadata"]["resourceVersion"] for each in two.platform.there(REQUESTS).values()]
+    with bridge(two.platform) as again:
+        two.bridge = again
+        two.until(
+            "both are read", lambda: len(again.fleet.sites) == 2 and all(s.ready for s in again.fleet.sites.values())
+        )
+        two.settled()
+    assert [two.told(name) for name in names_] == before
+    after = [each["metadata"]["resourceVersion"] for each in two.platform.there(REQUESTS).values()]
+    assert after == versions, "not even for a moment"
