@@ -46,6 +46,12 @@ FIELD_MANAGER: Final = "kratix-crossplane-bridge"
 REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"
 REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
 REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
+# On an XR, with those three: it mirrors a request of the platform, and the bridge applies it (bridge/sync/requests.py).
+MIRRORS_LABEL: Final = f"{GROUP}/mirrors-request"
+# On the ConfigMap that says by its change that such an XR's status has changed (function/beacon.py).
+BEACON_LABEL: Final = f"{GROUP}/beacon"
+# What its key has behind the Promise's name; no document's or run's key has an empty part.
+BEACON_KEY: Final = "//beacon"
 
 # Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
 KRATIX_WORK_LABEL: Final = "kratix.io/work"
