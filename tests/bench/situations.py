@@ -117,7 +117,10 @@ def _large(number: int) -> Manifest:
         "manifest": {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": f"${{request.metadata.name}}-{number:03}", "namespace": "${request.metadata.namespace}"},
+            "metadata": {
+                "name": f"${{request.metadata.name}}-{number:03}",
+                "namespace": "${request.metadata.namespace}",
+            },
             "data": lines,
         },
     }
@@ -170,7 +173,9 @@ def destination(number: int) -> Manifest:
             "stateStoreRef": {"kind": "GitStateStore", "name": "platform"},
             "filepath": {"mode": "nestedByMetadata"},
         },
-        "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "TestDocumentWritten", "message": "ok"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True", "reason": "TestDocumentWritten", "message": "ok"}]
+        },
     }
 
 
