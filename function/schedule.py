@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from function import cel, fit
 from function.api import manifest, names, work
-from function.api.destination import Destination
+from function.api.destination import Destination, Inventory
 from function.api.errors import InvalidError, shorten
 from function.api.input import DestinationSelector
 from function.api.input import Schedule as Policy
@@ -185,7 +185,7 @@ def match_labels(selectors: Sequence[Selector]) -> dict[str, str]:
 class _Rules:
     """What holds for every group of one call."""
 
-    inventory: Mapping[str, Destination]
+    inventory: Inventory
     policy: Policy
     identity: Sequence[str]
     scope: cel.Scope
@@ -211,21 +211,25 @@ def place(
     Raises:
         InvalidError: `schedule.prefer` gives no number for a Destination.
     """
-    rules = _Rules({d.name: d for d in destinations}, policy, identity, scope)
+    rules = _Rules(_inventory(destinations), policy, identity, scope)
     placements: list[Placement] = []
     unplaced: list[tuple[str, str]] = []
     for each in groups:
         found = _placed(each, sorted(set(previous.get(each.key, ()))), rules)
         placements += found
         if not found:
-            unplaced.append((each.where, fit.nobody(rules.inventory.values(), match_labels(each.selectors))))
+            unplaced.append((each.where, fit.nobody(rules.inventory.by_name.values(), match_labels(each.selectors))))
     return Schedule(tuple(groups), tuple(placements), tuple(unplaced))
+
+
+def _inventory(destinations: Sequence[Destination]) -> Inventory:
+    return destinations if isinstance(destinations, Inventory) else Inventory(destinations)
 
 
 def _placed(group: Group, before: Sequence[str], rules: _Rules) -> list[Placement]:
     """One group's placements, by Destination (scheduler.go: reconcileWorkloadGroup)."""
     wanted = match_labels(group.selectors)
-    stuck = {name: cause for name in before if (cause := fit.misfit(rules.inventory.get(name), wanted))}
+    stuck = {name: cause for name in before if (cause := fit.misfit(rules.inventory.by_name.get(name), wanted))}
     kept = [name for name in before if name not in stuck]
     move = rules.policy.when_misplaced == "Move"
     if rules.policy.placement == "All":
@@ -251,21 +255,17 @@ def _placed(group: Group, before: Sequence[str], rules: _Rules) -> list[Placemen
 
 def _every(wanted: _Labels, kept: frozenset[str], rules: _Rules) -> dict[str, str]:
     reason = f"one of all Destinations{fit.having(wanted)}"
-    return {name: reason for name in _candidates(rules, wanted) if name not in kept}
-
-
-def _candidates(rules: _Rules, wanted: _Labels) -> list[str]:
-    return [name for name, destination in rules.inventory.items() if not fit.obstacle(destination, wanted)]
+    return {name: reason for name in fit.taking(rules.inventory, wanted) if name not in kept}
 
 
 def _one(group: Group, wanted: _Labels, rules: _Rules) -> dict[str, str]:
     """The one Destination for a group and why, or none."""
-    candidates = _candidates(rules, wanted)
+    candidates = fit.taking(rules.inventory, wanted)
     if not candidates:
         return {}
     how = f"of {len(candidates)} Destinations{fit.having(wanted)}"
     reason = f"chosen {how} by hash"
-    best = candidates
+    best: Sequence[str] = candidates
     if rules.policy.prefer is not None:
         scores = _scores(rules.policy.prefer, candidates, rules)
         highest = max(scores.values())
@@ -281,7 +281,7 @@ def _scores(source: str, candidates: Sequence[str], rules: _Rules) -> dict[str, 
     expression = cel.expression(source, "schedule.prefer", cel.DESTINATION)
     scores: dict[str, float] = {}
     for name in sorted(candidates):
-        variable = {"name": name, "labels": rules.inventory[name].labels}
+        variable = {"name": name, "labels": rules.inventory.by_name[name].labels}
         try:
             score = expression.evaluate(rules.scope.extend(destination=variable))
         except cel.EvaluationError as error:

@@ -217,6 +217,6 @@ def _reconciles(
 
 
 def _wrote(job: Any, _: Cluster) -> kubelet.Outcome:
-    name = job["metadata"]["labels"][names.PIPELINE_LABEL] if names.PIPELINE_LABEL in job["metadata"]["labels"] else ""
+    name = job["metadata"]["labels"].get(names.PIPELINE_LABEL, "")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"made-{name}"}, "data": {"made": "yes"}}
     return kubelet.Wrote(Output(files={"made.yaml": yaml.safe_dump(body).encode()}))
