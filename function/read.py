@@ -40,11 +40,11 @@ from function.structs import at, plain, strings
 
 _MIB = 2**20
 # Of each as many as one process serves at once: Compositions with their Promises, what XRs share, inventories.
-_plans = Kept[Plan](64, 2 * _MIB)
+_plans = Kept[Plan](64, 4 * _MIB)
 _promises = Kept[promise.Promise](64, 2 * _MIB)
-_shared = Kept[JsonObject](256, 64 * 1024)
-_inventories = Kept[destination.Inventory](2, 64 * _MIB)
-_copied_inventories = Kept[destination.Inventory](2, 64 * _MIB)
+_shared = Kept[JsonObject](256, 2 * _MIB)
+_inventories = Kept[destination.Inventory](2, 16 * _MIB)
+_copied_inventories = Kept[destination.Inventory](2, 16 * _MIB)
 
 
 def plan(req: fnv1.RunFunctionRequest) -> Plan:
