@@ -68,6 +68,15 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
     return rsp
 
 
+def is_timeless(rsp: fnv1.RunFunctionResponse) -> bool:
+    """Whether a response follows from its request alone: the clock is read for pipelines only, and nothing failed."""
+    failed = any(result.severity == fnv1.SEVERITY_FATAL for result in rsp.results)
+    return not failed and any(
+        condition.type == names.WORKFLOW_COMPLETED and condition.reason in ("NoPipelines", "NotUsed")
+        for condition in rsp.conditions
+    )
+
+
 def invalid(req: fnv1.RunFunctionRequest, message: str) -> fnv1.RunFunctionResponse:
     """A request that no later call can mend: nothing changes, and the message says what to mend."""
     conditions = _kept_conditions(req, Condition(names.DELIVERED, "False", "InvalidInput", shorten(message, _FATAL)))

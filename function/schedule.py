@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from function import cel
 from function.api import fit, placing, work
-from function.api.destination import Destination
+from function.api.destination import Destination, Inventory
 from function.api.errors import InvalidError, shorten
 from function.api.input import Schedule as Policy
 from function.api.placing import Rules, State
@@ -42,12 +42,12 @@ def place(
     Raises:
         InvalidError: `schedule.prefer` gives no number for a Destination.
     """
-    inventory = {d.name: d for d in destinations}
+    inventory = destinations if isinstance(destinations, Inventory) else Inventory(destinations)
     rules = Rules(
         inventory,
         every=policy.placement == "All",
         move=policy.when_misplaced == "Move",
-        scores=_scores(policy.prefer, inventory, scope),
+        scores=_scores(policy.prefer, inventory.by_name, scope),
     )
     placements: list[Placement] = []
     unplaced: list[tuple[str, str]] = []
@@ -56,7 +56,7 @@ def place(
         found = placing.placed(wanted, sorted(set(previous.get(each.key, ()))), rules, (*identity, each.id))
         placements += [Placement(each.directory, each.id, *decision, each.pipeline) for decision in found]
         if not found:
-            unplaced.append((each.where, fit.nobody(inventory.values(), wanted)))
+            unplaced.append((each.where, fit.nobody(inventory, wanted)))
     return Schedule(tuple(groups), tuple(placements), tuple(unplaced))
 
 

@@ -16,7 +16,7 @@ from bridge.translate.delegate import Target
 from bridge.translate.health import Health
 from bridge.translate.xrd import PREFIX
 from function.api import fit, names, placing
-from function.api.destination import Destination
+from function.api.destination import Destination, Inventory
 from function.api.errors import InvalidError, shorten
 from function.api.fit import Words
 from function.api.placing import Decision, Rules
@@ -159,12 +159,12 @@ def choose(
     metadata = request["metadata"]
     # The Promise wins, as in Kratix (scheduler.go: sortWorkloadGroupDestinationsByLowestPriority).
     wanted = {**selector(metadata.get("annotations") or {}), **mirror.wanted}
-    inventory = {o.name: Destination(o.name, o.labels, deleting=o.draining) for o in offers}
-    drains = any(inventory[name].deleting for name in before if name in inventory)
+    inventory = Inventory(Destination(o.name, o.labels, deleting=o.draining) for o in offers)
+    drains = any(each.deleting for each in inventory if each.name in before)
     rules = Rules(inventory, move=mirror.move or drains, words=_WORDS)
     identity = (mirror.promise, str(metadata.get("namespace") or ""), str(metadata["name"]))
     found = placing.placed(wanted, sorted(before), rules, identity)
-    return tuple(found), "" if found else fit.nobody(inventory.values(), wanted, _WORDS)
+    return tuple(found), "" if found else fit.nobody(inventory, wanted, _WORDS)
 
 
 def xr(mirror: Mirror, request: _Object, target: Target) -> dict[str, Any]:

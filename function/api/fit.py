@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from function.api import names
-from function.api.destination import Destination
+from function.api.destination import Destination, Inventory
 from function.api.errors import shorten
 
 Labels = Mapping[str, str]
@@ -24,6 +24,7 @@ _COUNTED: Final[Mapping[Obstacle, str]] = {
     "name": f"with a name over {names.LABEL_LIMIT} characters",
 }
 _LISTED: Final = 3
+_ANSWERS: Final = 64
 _SHOWN: Final = 100
 
 
@@ -57,6 +58,17 @@ def obstacle(destination: Destination, wanted: Labels) -> Obstacle:
         return "dry run"
     # The name becomes the value of a label on every placement, so the API server would refuse the placement.
     return "name" if len(destination.name) > names.LABEL_LIMIT else ""
+
+
+def taking(inventory: Inventory, wanted: Labels) -> tuple[str, ...]:
+    """The names of the Destinations that take a group which asks for these labels, in the inventory's order."""
+    key = tuple(sorted(wanted.items()))
+    found = inventory.answers.get(key)
+    if found is None:
+        found = tuple(name for name, each in inventory.by_name.items() if not obstacle(each, wanted))
+        if len(inventory.answers) < _ANSWERS:
+            inventory.answers[key] = found
+    return found
 
 
 def misfit(destination: Destination | None, wanted: Labels, called: Words = _WORDS) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from function.api import fit
-from function.api.destination import Destination
+from function.api.destination import Inventory
 from function.api.fit import Labels, Words
 
 State = Literal["Placed", "Kept", "Misplaced", "Moved"]
@@ -40,14 +40,14 @@ class Rules:
     """What holds for every thing that is placed.
 
     Attributes:
-        inventory: The places, by name.
+        inventory: The places.
         every: Whether it goes to all that take it, not to one of them.
         move: Whether what is misplaced moves, where another place takes it.
         scores: A number for each candidate: the highest wins, and ties fall back to the hash. None: the hash decides.
         words: What the places are called.
     """
 
-    inventory: Mapping[str, Destination]
+    inventory: Inventory
     every: bool = False
     move: bool = False
     scores: Callable[[Sequence[str]], Mapping[str, float]] | None = None
@@ -62,7 +62,9 @@ def placed(wanted: Labels, before: Sequence[str], rules: Rules, identity: Sequen
         before: Where it is, sorted.
         identity: What tells it from all others; the hash depends on it.
     """
-    stuck = {name: cause for name in before if (cause := fit.misfit(rules.inventory.get(name), wanted, rules.words))}
+    stuck = {
+        name: cause for name in before if (cause := fit.misfit(rules.inventory.by_name.get(name), wanted, rules.words))
+    }
     kept = [name for name in before if name not in stuck]
     if rules.every:
         new = _every(wanted, frozenset(kept), rules)
@@ -87,21 +89,17 @@ def placed(wanted: Labels, before: Sequence[str], rules: Rules, identity: Sequen
 
 def _every(wanted: Labels, kept: frozenset[str], rules: Rules) -> dict[str, str]:
     reason = f"one of all {rules.words.place}s{fit.having(wanted)}"
-    return {name: reason for name in _candidates(rules, wanted) if name not in kept}
-
-
-def _candidates(rules: Rules, wanted: Labels) -> list[str]:
-    return [name for name, destination in rules.inventory.items() if not fit.obstacle(destination, wanted)]
+    return {name: reason for name in fit.taking(rules.inventory, wanted) if name not in kept}
 
 
 def _one(wanted: Labels, rules: Rules, identity: Sequence[str]) -> dict[str, str]:
     """The one place and why, or none."""
-    candidates = _candidates(rules, wanted)
+    candidates = fit.taking(rules.inventory, wanted)
     if not candidates:
         return {}
     how = f"of {len(candidates)} {rules.words.place}s{fit.having(wanted)}"
     reason = f"chosen {how} by hash"
-    best = candidates
+    best: Sequence[str] = candidates
     if rules.scores is not None:
         scores = rules.scores(candidates)
         highest = max(scores.values())
