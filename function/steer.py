@@ -73,9 +73,11 @@ class Wanted:
 
     @property
     def current(self) -> Run | None:
-        """The newest run, where it is one of this request and this Promise, and nobody has asked for another."""
+        """The newest run, where it is one of this request and this Promise, and no other is due or asked for."""
         newest = self.newest
-        if newest is None or newest.digest != runs.digest(self.content, newest.number) or self.is_asked:
+        if newest is None or newest.digest != runs.digest(self.content, newest.number):
+            return None
+        if self.is_asked or newest.paused or (self.left is not None and self.left <= 0):
             return None
         return newest
 
@@ -83,6 +85,17 @@ class Wanted:
     def is_asked(self) -> bool:
         """Whether a person has asked for a new run since the newest began."""
         return bool(self.asked) and self.newest is not None and self.asked != self.newest.asked
+
+    @property
+    def left(self) -> int | None:
+        """Seconds until the pipelines run again though nothing changed; None where they do not."""
+        given = self.seen.input.workflow.reconciliation_interval
+        promise = self.seen.promise.reconciliation_interval if self.seen.promise else 0
+        interval = seconds(given) if given else promise
+        ended = self.newest.ended if self.newest else None
+        if not interval or ended is None or self.paused:
+            return None
+        return _left(self, ended, interval)
 
     @property
     def asked(self) -> str:
@@ -155,7 +168,7 @@ def decide(wanted: Wanted) -> Decision:
             return _waiting(wanted, current, each)
     names_ = ", ".join(pipeline.name for pipeline in wanted.pipelines)
     what = f"pipeline {names_}" if len(wanted.pipelines) == 1 else f"pipelines {names_}"
-    return Decision("Completed", f"{what} succeeded", current, done=True)
+    return Decision("Completed", f"{what} succeeded", current, due=wanted.left, done=True)
 
 
 def _superseded(wanted: Wanted, running: Try) -> Decision:

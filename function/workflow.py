@@ -53,8 +53,15 @@ def advance(seen: Seen) -> Progress:
 
 
 def hold(seen: Seen) -> tuple[Composed, ...]:
-    """Every Job as it is: something before the workflow cannot decide."""
-    return tuple(_held(seen, key) for key in sorted(seen.jobs))
+    """Every Job as it is: something before the workflow cannot decide.
+
+    While a person has paused everything, Jobs note it: once it goes on Kratix runs all pipelines again
+    (dynamic_resource_request_controller.go: HasReconcilePausedCondition), and so does `steer`.
+    """
+    paused = seen.hold is not None and seen.hold.reason == names.PAUSED
+    noted = {names.PAUSED_ANNOTATION: "true"} if paused else {}
+    held = (_held(seen, key) for key in sorted(seen.jobs))
+    return tuple(_annotated(item, noted, end=False) if item.manifest["kind"] == "Job" else item for item in held)
 
 
 def _pipelines(seen: Seen) -> tuple[tuple[Pipeline, ...], str]:

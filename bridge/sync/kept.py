@@ -75,11 +75,16 @@ def promise(manifest: _Body) -> Promise:
         {
             "apiVersion": manifest.get("apiVersion"),
             "kind": manifest.get("kind"),
-            "metadata": {"name": metadata["name"], "labels": labels},
+            "metadata": {"name": metadata["name"], "labels": labels, **_interval(metadata)},
             "spec": spec,
         }
     )
     return Promise(metadata["name"], _uid(metadata), labels, _api(spec), "deletionTimestamp" in metadata, packed)
+
+
+def _interval(metadata: _Body) -> dict[str, Any]:
+    given = (metadata.get("annotations") or {}).get(names.KRATIX_INTERVAL_ANNOTATION)
+    return {} if given is None else {"annotations": {names.KRATIX_INTERVAL_ANNOTATION: given}}
 
 
 def _api(spec: object) -> str:

@@ -78,10 +78,16 @@ ASKED_ANNOTATION: Final = f"{GROUP}/manual-reconciliation"
 RESUMED_ANNOTATION: Final = f"{GROUP}/workflow-suspended"
 # On a Job that was ended before its time, by `suspend`, to make way for another.
 ENDED_ANNOTATION: Final = f"{GROUP}/ended"
+# On a Job that was there while its XR or Promise was paused: a new run follows once it no longer is, as in Kratix.
+PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 
 # Kratix's labels on a request by which a person steers its workflow (lib/resourceutil/util.go, api/v1alpha1).
 KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
 KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
+# On a request or its Promise: nothing changes meanwhile (promise_controller.go: pauseReconciliationLabel).
+KRATIX_PAUSED_LABEL: Final = "kratix.io/paused"
+# On a Promise: how often its pipelines run again though nothing changed (promiserevision_types.go).
+KRATIX_INTERVAL_ANNOTATION: Final = "kratix.io/reconciliation-interval"
 
 # In the key of everything that is composed to run a pipeline: <Promise>/run/<pipeline>/...
 RUN_KEY: Final = "/run/"
@@ -106,6 +112,8 @@ COMPOSITION_RESOURCE_NAME: Final = "crossplane.io/composition-resource-name"
 
 CHECKS_PASSED: Final = "ChecksPassed"
 WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
+# Kratix's own reason (lib/resourceutil/util.go).
+PAUSED: Final = "PausedReconciliation"
 SCHEDULED: Final = "Scheduled"
 DELIVERED: Final = "Delivered"
 # Reasons of WorkflowCompleted with which nothing is wrong: a Job runs, or will by itself.
