@@ -81,8 +81,8 @@ def delegate(
     Kratix delivers it to a cluster that has Crossplane; when the request goes, it goes. `promise from-xrd` makes the
     Promise that runs this.
     """
-    from bridge.stage import delegate
     from bridge.stage.folders import Folders
+    from bridge.translate import delegate
     from function.api.errors import InvalidError
 
     folders = Folders(folder)

@@ -22,9 +22,22 @@ from bridge.apply import Result
 from bridge.clusters import Cluster
 from bridge.errors import ClusterError
 from bridge.fleet import Connect, Fleet
+from bridge.mirrors import Mirrors
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
-from bridge.sync import clusters, destinations, gitops, installations, kept, kinds, promises, replies, xrds
+from bridge.sync import (
+    clusters,
+    destinations,
+    gitops,
+    installations,
+    kept,
+    kinds,
+    placements,
+    promises,
+    replies,
+    requests,
+    xrds,
+)
 from bridge.sync.board import Kind
 from bridge.sync.desk import Memory
 from bridge.sync.everything import everything
@@ -113,6 +126,9 @@ class Bridge:
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
         self._told: dict[str, Memory] = {}
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
+        self.mirrors = Mirrors(
+            self.platform, self.queue, lambda: self.fleet.sites, clock=outside.clock, now=outside.now
+        )
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
     def start(self, stop: threading.Event) -> bool:
@@ -139,11 +155,13 @@ class Bridge:
         self._workers.stop(_STOP)
         for name in self.fleet.sites:
             self.fleet.close(name)
+        self.mirrors.stop()
         for watch in self.platform.watches:
             watch.stop(timeout=1.0)
 
     def _on_site(self, name: str) -> None:
         self.queue.add(Task(CLUSTER, name))
+        self.mirrors.changed(name)
 
     def _on_secret(self, name: str) -> None:
         for site in self.fleet.with_secret(name):
@@ -155,6 +173,7 @@ class Bridge:
             xrds = {each.xrd(prefix) for each in (old, new) if each is not None} - {""}
             others = {each for xrd in xrds for each in self.platform.claimants(xrd, prefix)}
             self._look(site, "Promise", {name, *others})
+        self.mirrors.promise(name, new)
 
     def _on_input(self, promise: str) -> None:
         for site in self.fleet.sites.values():
@@ -198,17 +217,21 @@ class Bridge:
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
+        self.mirrors.reached(site)
 
     def _work_own(self, task: Task) -> float | None:
         return self._timed(task, lambda: self._own(task))
 
-    def _own(self, task: Task) -> None:
+    def _own(self, task: Task) -> float | None:
+        if task.controller == placements.NAME:
+            return self.mirrors.place(task)
         if task.controller == CLUSTER:
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
+        return None
 
     def _work(self, site: Site, task: Task) -> float | None:
         try:
@@ -240,7 +263,11 @@ class Bridge:
         if not site.ready or site.reach.status == "False":
             return None  # everything is looked at when it is reached
         if task.controller == promises.NAME:
-            return promises.reconcile(site, self.platform, task.name, self._voice.tell)
+            again = promises.reconcile(site, self.platform, task.name, self._voice.tell)
+            self.mirrors.published(site, task.name)
+            return again
+        if task.controller in (requests.NAME, requests.SWEEP):
+            return self.mirrors.work(site, task)
         if task.controller == destinations.NAME:
             return destinations.reconcile(site, self.platform, task.name)
         if task.controller == xrds.NAME:
@@ -262,6 +289,7 @@ class Bridge:
         except ClusterError as error:
             if before[1] != "False" and not site.closed.is_set():
                 _log.warning("lost", extra=log.about(cluster=site.name, error=str(error)))
+                self.mirrors.changed(site.name)
             return _PROBE_AGAIN
         if not site.ready:
             return again

@@ -14,7 +14,7 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import status, structs
+from function import beacon, status, structs
 from function.api import names, work
 from function.api.errors import shorten
 from function.api.fields import seconds
@@ -250,7 +250,8 @@ def _watch_is_off(seen: Seen) -> bool:
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
     delivered = outcome.delivery.composed if outcome.delivery else ()
-    composed = {item.key: item for item in (*delivered, *outcome.jobs)}
+    lit = beacon.lit(seen)
+    composed = {item.key: item for item in (*delivered, *outcome.jobs, *((lit,) if lit else ()))}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
         # An earlier step held it, for this step to take over (read.py refuses any other).
         del rsp.desired.resources[key]

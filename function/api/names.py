@@ -46,6 +46,12 @@ FIELD_MANAGER: Final = "kratix-crossplane-bridge"
 REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"
 REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
 REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
+# On an XR, with those three: it mirrors a request of the platform, and the bridge applies it (bridge/sync/requests.py).
+MIRRORS_LABEL: Final = f"{GROUP}/mirrors-request"
+# On the ConfigMap that says by its change that such an XR's status has changed (function/beacon.py).
+BEACON_LABEL: Final = f"{GROUP}/beacon"
+# What its key has behind the Promise's name; no document's or run's key has an empty part.
+BEACON_KEY: Final = "//beacon"
 
 # Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
 KRATIX_WORK_LABEL: Final = "kratix.io/work"
@@ -86,6 +92,9 @@ KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
 KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
 # On a request or its Promise: nothing changes meanwhile (promise_controller.go: pauseReconciliationLabel).
 KRATIX_PAUSED_LABEL: Final = "kratix.io/paused"
+# On a Promise whose resource workflow is not Kratix's at all: that label then keeps Kratix off it, and nobody else.
+BRIDGE_WORKFLOW_LABEL: Final = "bridge.kratix.io/workflow"
+BRIDGE_WORKFLOW_OF_FUNCTION: Final = "function"
 # On a Promise: how often its pipelines run again though nothing changed (promiserevision_types.go).
 KRATIX_INTERVAL_ANNOTATION: Final = "kratix.io/reconciliation-interval"
 

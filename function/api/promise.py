@@ -12,7 +12,12 @@ from typing import Any, Final, Literal
 
 from function.api import goduration, pipeline
 from function.api.errors import InvalidError, join
-from function.api.names import KRATIX_INTERVAL_ANNOTATION, KRATIX_PAUSED_LABEL
+from function.api.names import (
+    BRIDGE_WORKFLOW_LABEL,
+    BRIDGE_WORKFLOW_OF_FUNCTION,
+    KRATIX_INTERVAL_ANNOTATION,
+    KRATIX_PAUSED_LABEL,
+)
 from function.api.pipeline import Pipeline
 
 PROMISE_VERSION_LABEL = "kratix.io/promise-version"
@@ -111,9 +116,14 @@ def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
     read = from_spec(str(metadata.get("name", "")), str(version), spec, path)
     return replace(
         read,
-        paused=_text(labels, KRATIX_PAUSED_LABEL) == "true",
+        paused=_paused(labels),
         interval=_interval(_text(annotations, KRATIX_INTERVAL_ANNOTATION)),
     )
+
+
+def _paused(labels: object) -> bool:
+    of_function = _text(labels, BRIDGE_WORKFLOW_LABEL) == BRIDGE_WORKFLOW_OF_FUNCTION
+    return _text(labels, KRATIX_PAUSED_LABEL) == "true" and not of_function
 
 
 def _interval(text: str) -> float:

@@ -17,13 +17,13 @@ from bridge.clusters import Cluster
 from bridge.errors import ApiError
 from bridge.queue import Queue
 from bridge.resources import Resource
-from bridge.stage import crossplane, delegate
+from bridge.stage import crossplane
 from bridge.store import Key
 from bridge.sync import installations, kept, kinds, replies, xrds
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Memory
 from bridge.sync.site import Site, Task, owner
-from bridge.translate import gitops
+from bridge.translate import delegate, gitops
 from function.api.errors import InvalidError
 from function.api.names import OWNER_ANNOTATION
 

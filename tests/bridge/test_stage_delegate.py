@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.stage import delegate
+from bridge.translate import delegate
 from bridge.stage.folders import Folders
 
 TARGET = delegate.Target("postgres", "databases.example.org", "Postgres")

@@ -152,8 +152,15 @@ def test_an_interval_of_the_input_is_at_least_a_minute() -> None:
     )
 
 
-@pytest.mark.parametrize(("labels", "paused"), [({}, False), ({"kratix.io/paused": "yes"}, False)])
-def test_only_true_pauses(labels: dict[str, str], paused: bool) -> None:
+TRUE = {"kratix.io/paused": "true"}
+OF_FUNCTION = {"bridge.kratix.io/workflow": "function"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "paused"),
+    [({}, False), ({"kratix.io/paused": "yes"}, False), (TRUE, True), ({**TRUE, **OF_FUNCTION}, False)],
+)
+def test_only_true_pauses_and_not_where_it_is_to_keep_kratix_off(labels: dict[str, str], paused: bool) -> None:
     assert from_manifest({"metadata": {"name": "pg", "labels": labels}}, "Promise pg").paused is paused
 
 

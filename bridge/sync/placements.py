@@ -1,0 +1,105 @@
+"""Which Crossplane cluster a request goes to: chosen once, with a reason, and written down before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.api import names as own
+from bridge.sync import requests
+from bridge.sync.answers import Answers, Case
+from bridge.sync.intake import Intake, Of
+from bridge.sync.ledger import Ledger
+from bridge.sync.platform import Platform
+from bridge.sync.site import Site
+from bridge.translate import mirror
+from bridge.translate.mirror import Offer
+from function.api.errors import InvalidError
+from function.api.placing import Decision
+
+NAME: Final = "request-place"
+SOON: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Placements:
+    """Chooses.
+
+    Attributes:
+        sites: The Crossplane clusters, by name.
+    """
+
+    platform: Platform
+    intake: Intake
+    answers: Answers
+    ledger: Ledger
+    sites: Callable[[], Mapping[str, Site]]
+
+    def reconcile(self, of: Of) -> float | None:
+        """Choose a cluster for a request; returns in how many seconds to look again, if nothing happens before.
+
+        Raises:
+            ClusterError: The platform does not take what is decided.
+        """
+        found = self.intake.get(of)
+        if found is None:
+            return SOON if of.promise in self.intake.opened else None
+        opened, request = found
+        sites, holding = self.sites(), self.ledger.holding(of)
+        if request is None or request.leaving:
+            _carry(sites, holding, of)
+            return None
+        before = [request.cluster] if request.cluster else sorted(holding)
+        if not before and self._is_unread(of.promise, sites):
+            return SOON  # the XR may be there, and a cluster may be free, as soon as all have been looked at
+        case = Case(of, opened, request)
+        try:
+            offers = self._offers(of.promise, sites, before)
+            decisions, nobody = mirror.choose(opened.mirror, request.packed.body, offers, before)
+        except InvalidError as error:
+            decisions, nobody = (), str(error)
+        if not decisions:
+            self.answers.write(case, mirror.waiting(None, nobody))
+            return None
+        self._settle(case, mirror.remembered(decisions[0], request.cluster, request.placement), sites)
+        _carry(sites, holding | {decisions[0].name}, of)
+        return None
+
+    def _settle(self, case: Case, at: Decision, sites: Mapping[str, Site]) -> None:
+        """Say where it is to be before it is there: a bridge that ends in between does not choose anew."""
+        site, request = sites.get(at.name), case.request
+        self.ledger.decide(case.of, at)
+        if site is None or site.reach.status == "False":
+            self.answers.lost(case, at)
+        elif request.cluster != at.name:
+            self.answers.write(case, mirror.waiting(at, f"it is sent to cluster {at.name}"))
+        # A reason that is another one now is told with all else that the XR says.
+
+    def _is_unread(self, promise: str, sites: Mapping[str, Site]) -> bool:
+        for name in sorted(sites):
+            site = sites[name]
+            if not self._may_take(promise, site) or site.reach.status == "False" or site.obstacle:
+                continue
+            if not site.ready or not self.ledger.is_swept(name, promise):
+                return True
+        return False
+
+    def _may_take(self, promise: str, site: Site) -> bool:
+        return not site.by_gitops and self.platform.promise(promise, site.spec) is not None
+
+    def _offers(self, promise: str, sites: Mapping[str, Site], before: list[str]) -> Iterator[Offer]:
+        for key, there in self.platform.sites.store.items():
+            site = sites.get(key.name)
+            takes = site is not None and self._may_take(promise, site) and _is_open(promise, site)
+            if takes or key.name in before:
+                yield Offer(key.name, there.labels, draining=there.labels.get(own.DRAIN_LABEL) == "true")
+
+
+def _is_open(promise: str, site: Site) -> bool:
+    return site.ready and site.reach.status == "True" and bool(site.board.read_one("Promise", promise).xrd)
+
+
+def _carry(sites: Mapping[str, Site], where: frozenset[str], of: Of) -> None:
+    for name in sorted(where & sites.keys()):
+        sites[name].add(requests.NAME, [str(of)])
