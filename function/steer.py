@@ -17,6 +17,7 @@ from function import pods, runs
 from function.api import names
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
+from function.api.promise import Action
 from function.model import Seen, lookup, texts
 from function.runs import Run, Try
 
@@ -36,11 +37,14 @@ _LEGACY = (
 )
 
 
-def content(seen: Seen, pipelines: Sequence[Pipeline]) -> str:
+def content(seen: Seen, pipelines: Sequence[Pipeline], action: Action = "configure") -> str:
     """What determines the result, as Kratix hashes it (pipeline_factory.go: getObjAndHash): no metadata but the spec.
 
-    Of the Promise it is the version and the pipelines: what else is in it does not reach a container here.
+    Of the Promise it is the version and the pipelines: what else is in it does not reach a container here. An XR that
+    goes is deleted once, whatever becomes of its spec meanwhile, and one that comes after it under its name is another.
     """
+    if action == "delete":
+        return json.dumps({"uid": lookup(seen.request.body, "metadata", "uid"), "action": action}, sort_keys=True)
     spec = lookup(seen.request.body, "spec")
     own = dict(spec) if isinstance(spec, Mapping) else {}
     reserved = (_CROSSPLANE,) if _CROSSPLANE in own else _LEGACY
@@ -65,6 +69,7 @@ class Wanted:
     path: str
     found: tuple[Run, ...]
     content: str
+    action: Action = "configure"
 
     @property
     def newest(self) -> Run | None:
@@ -93,7 +98,7 @@ class Wanted:
         promise = self.seen.promise.reconciliation_interval if self.seen.promise else 0
         interval = seconds(given) if given else promise
         ended = self.newest.ended if self.newest else None
-        if not interval or ended is None or self.paused:
+        if not interval or ended is None or self.paused or self.action == "delete":
             return None
         return _left(self, ended, interval)
 

@@ -18,6 +18,7 @@ from function.api import names, promise
 from function.api.errors import InvalidError
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
+from function.api.promise import Action
 from function.model import Composed, JsonObject, Produced, Progress, Seen, lookup, texts
 from function.runs import Run, Try
 from function.steer import Decision, Start, Wanted
@@ -26,19 +27,22 @@ from function.steer import Decision, Start, Wanted
 _REFERRING = ("Job", "RoleBinding")
 
 
-def advance(seen: Seen) -> Progress:
+def advance(seen: Seen, action: Action = "configure") -> Progress:
     """How far the resource workflow is, and which Jobs should be.
+
+    Args:
+        action: Crossplane calls no function for an XR that goes, so `delete` is what the bridge asks (teardown.py).
 
     Raises:
         InvalidError: A Pipeline cannot be read or run, with the path of the field.
     """
     if seen.input.workflow.pipelines == "None":
         return Progress(done=True, reason="NotUsed", message="workflow.pipelines is None")
-    pipelines, path = _pipelines(seen)
+    pipelines, path = _pipelines(seen, action)
     if not pipelines:
         return Progress(done=True, reason="NoPipelines", message="there are no pipelines to run")
     found = runs.read(seen)
-    wanted = Wanted(seen, pipelines, path, found, steer.content(seen, pipelines))
+    wanted = Wanted(seen, pipelines, path, found, steer.content(seen, pipelines, action), action)
     decided = steer.decide(wanted)
     good = next((run for run in reversed(found) if run.complete), None)
     return Progress(
@@ -64,13 +68,13 @@ def hold(seen: Seen) -> tuple[Composed, ...]:
     return tuple(_annotated(item, noted, end=False) if item.manifest["kind"] == "Job" else item for item in held)
 
 
-def _pipelines(seen: Seen) -> tuple[tuple[Pipeline, ...], str]:
+def _pipelines(seen: Seen, action: Action) -> tuple[tuple[Pipeline, ...], str]:
     given = seen.input.workflow.pipelines
-    if isinstance(given, list):
+    if isinstance(given, list) and action == "configure":
         return promise.read_pipelines(given, "workflow.pipelines"), "workflow.pipelines"
     assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
     path = "promise" if seen.input.promise.spec is not None else f"Promise {seen.promise.name}"
-    return seen.promise.pipelines("resource", "configure", path), f"{path}.spec.workflows.resource.configure"
+    return seen.promise.pipelines("resource", action, path), f"{path}.spec.workflows.resource.{action}"
 
 
 def _in_force(good: Run | None) -> tuple[Produced, ...] | None:
@@ -178,7 +182,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         promise=given.promise_name,
         request=seen.request,
         workflow="resource",
-        action="configure",
+        action=wanted.action,
         plural=seen.promise.plural if seen.promise else "",
         namespace=seen.request.namespace or given.deliver.namespace,
         key=f"{given.promise_name}{names.RUN_KEY}{pipeline.name}/{digest[:10]}-{start.attempt}",

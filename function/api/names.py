@@ -101,6 +101,15 @@ KRATIX_INTERVAL_ANNOTATION: Final = "kratix.io/reconciliation-interval"
 # In the key of everything that is composed to run a pipeline: <Promise>/run/<pipeline>/...
 RUN_KEY: Final = "/run/"
 
+# On an XR: its Promise's delete pipelines run before it goes (bridge/sync/deletions.py).
+DELETE_FINALIZER: Final = f"{GROUP}/delete-workflow"
+# On what runs them: the XR's UID, and what Crossplane would know it by. It has no owner: with an owner that is deleted
+# in the foreground the garbage collector would delete it at once.
+DELETED_UID_LABEL: Final = f"{GROUP}/deleted-uid"
+KEY_ANNOTATION: Final = f"{GROUP}/key"
+# The condition of an XR that says how far they are; Kratix's own (lib/resourceutil/util.go).
+DELETE_WORKFLOW_COMPLETED: Final = "DeleteWorkflowCompleted"
+
 # What the writer in a Job's pod is told, beside Kratix's variables.
 ENV_RUN: Final = "KRATIX_FN_RUN"
 ENV_NAMESPACE: Final = "KRATIX_FN_NAMESPACE"
