@@ -11,6 +11,10 @@ from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, world
 from fakeapi import Fault
 
 import build
+from bridge import release
+from bridge.api import names as own
+from bridge.clusters import Cluster
+from bridge.fleet import Connect
 from bridge.store import Key
 from bridge.sync import deletions, kinds, wards
 from function.api import names
@@ -380,3 +384,30 @@ def test_a_bridge_that_starts_anew_goes_on(one: World):
         assert jobs(one)["clean"]["metadata"]["name"] == name, "it is not run twice"
         ended(one, "clean")
         until(one, "it goes", lambda: finalizers(one) is None)
+
+
+def test_release_takes_it_off_everywhere(one: World):
+    published(one, promise("clean"))
+    for name in ("one", "two"):
+        xr(one, name)
+        until_held(one, name)
+    one.bridge.stop()
+    one.clusters["eu-1"].delete(CACHES, "one", "team")
+
+    def local(name: str) -> Cluster:
+        return Cluster.of_kubeconfig(name, one.platform.kubeconfig(), clock=time.monotonic)
+
+    def remote(name: str, content: bytes) -> Cluster:
+        return Cluster.of_kubeconfig(name, content, clock=time.monotonic)
+
+    def released() -> release.Released:
+        connect = Connect(local, remote)
+        return release.run(
+            local("platform"), identity="platform-uid", namespace=own.NAMESPACE, connect=connect, clock=time.monotonic
+        )
+
+    assert released() == release.Released(("eu-1: 2 XRs released",), ())
+    assert (finalizers(one), finalizers(one, "two")) == (None, [])
+    assert released() == release.Released(("eu-1: 0 XRs released",), ())
+    one.clusters["eu-1"].close()
+    assert released().errors, "a cluster that does not answer is said"
