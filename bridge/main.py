@@ -226,6 +226,8 @@ class _Process:
         for name, site in self._bridge.fleet.sites.items():
             for kind, shelf in list(site.shelves.items()):
                 found[name, kind.plural] = shelf.watch.health
+        for name, watch in self._bridge.mirrors.watches:
+            found[name, watch.resource.plural] = watch.health
         return found
 
     def _reached(self) -> Mapping[str, bool]:

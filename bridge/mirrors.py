@@ -19,12 +19,14 @@ from bridge.apply import Applier
 from bridge.observed import Owner
 from bridge.queue import Queue
 from bridge.resources import split_api_version
+from bridge.store import Key
 from bridge.sync import kept, kinds, placements, requests
 from bridge.sync.answers import Answers
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
 from bridge.sync.placements import Placements
 from bridge.sync.platform import Platform
+from bridge.sync.report import Reach
 from bridge.sync.requests import Requests
 from bridge.sync.site import Site, Task
 from bridge.watch import Watch
@@ -53,6 +55,7 @@ class Mirrors:
     Args:
         queue: The bridge's own.
         sites: The Crossplane clusters, by name.
+        unmade: Why there is none of a name.
         clock: Monotonic seconds.
         now: The time of day.
     """
@@ -62,6 +65,7 @@ class Mirrors:
         platform: Platform,
         queue: Queue[Task],
         sites: Callable[[], Mapping[str, Site]],
+        unmade: Callable[[str], Reach | None],
         clock: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
@@ -71,11 +75,12 @@ class Mirrors:
         self._platform = platform
         self._lock = threading.Lock()
         self._hints: dict[str, _Hints] = {}
+        self._marks: dict[str, object] = {}
         self._intake = Intake(platform.cluster, changed=self._place, clock=clock)
         self._ledger = Ledger()
         applier = Applier(platform.cluster, Owner(platform.identity))
         answers = Answers(platform, applier, self._ledger, now)
-        self._placements = Placements(platform, self._intake, answers, self._ledger, sites)
+        self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
         self._requests = Requests(self._intake, answers, self._ledger, self._place)
 
     @property
@@ -87,13 +92,19 @@ class Mirrors:
 
     def promise(self, name: str, found: kept.Promise | None) -> None:
         """A Promise is not as it was."""
+        before = self._is_known(name)
         self._intake.bring(name, found)
         for site in self._sites().values():
+            if before and site.ready:
+                site.add(requests.SWEEP, [name])
             self.published(site, name)
+
+    def _is_known(self, promise: str) -> bool:
+        return promise in self._intake.opened or bool(self._intake.refused(promise))
 
     def published(self, site: Site, promise: str) -> None:
         """A Promise may be on a cluster that it was not on."""
-        if promise in self._intake.opened or self._intake.refused(promise):
+        if self._is_known(promise):
             if site.ready:
                 self._watch(site)
                 site.add(requests.SWEEP, [promise])
@@ -101,15 +112,27 @@ class Mirrors:
                 if not request.cluster:
                     self._place(of)
 
-    def reached(self, site: Site) -> None:
-        """A cluster is reached, for the first time or again: what it holds is to be seen anew."""
-        self._ledger.forget(site.name)
+    def look(self, site: Site) -> None:
+        """A cluster is reached, for the first time or again, or it is time to look at everything."""
         for promise in self._intake.opened:
             self.published(site, promise)
-        self.changed(site.name)
+
+    def lost(self, site: str) -> None:
+        """A cluster is not reached any more: what it holds is to be seen anew when it is."""
+        self._ledger.forget(site)
+        self._place_all(site)
 
     def changed(self, site: str) -> None:
-        """A CrossplaneCluster is not as it was: lost, drained, labelled, or gone."""
+        """A CrossplaneCluster is not as it was. Its status is not what matters here, and changes often."""
+        found = self._platform.sites.store.get(Key("", site))
+        mark = (found.uid, dict(found.labels)) if found is not None else None
+        with self._lock:
+            if self._marks.get(site) == mark:
+                return
+            self._marks[site] = mark
+        self._place_all(site)
+
+    def _place_all(self, site: str) -> None:
         for promise in self._intake.opened:
             for of, request in self._of(promise):
                 if request.cluster in ("", site):
@@ -165,6 +188,7 @@ class Mirrors:
                 fields="type=Warning",
             )
             self._hints[site.name] = _Hints(site, (beacons, warnings))
+        self._ledger.forget(site.name)  # it may be another cluster now
         if before is not None:
             _end(before)
         for watch in (beacons, warnings):

@@ -133,7 +133,12 @@ class Bridge:
         self._told: dict[str, Memory] = {}
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self.mirrors = Mirrors(
-            self.platform, self.queue, lambda: self.fleet.sites, clock=outside.clock, now=outside.now
+            self.platform,
+            self.queue,
+            lambda: self.fleet.sites,
+            self.fleet.unmade,
+            clock=outside.clock,
+            now=outside.now,
         )
         self._deletions = deletions.Deletions(outside.clock, outside.now, options.image)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
@@ -152,7 +157,7 @@ class Bridge:
 
     def sick(self) -> str:
         """Why the process should be restarted; empty where it should not."""
-        for watch in self.platform.watches:
+        for watch in (*self.platform.watches, *(watch for _, watch in self.mirrors.watches)):
             if watch.health.synced and not watch.health.alive:
                 return f"the watch {watch.name} has ended"
         return ""
@@ -234,7 +239,7 @@ class Bridge:
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
-        self.mirrors.reached(site)
+        self.mirrors.look(site)
 
     def _work_own(self, task: Task) -> float | None:
         return self._timed(task, lambda: self._own(task))
@@ -322,7 +327,7 @@ class Bridge:
         except ClusterError as error:
             if before[1] != "False" and not site.closed.is_set():
                 _log.warning("lost", extra=log.about(cluster=site.name, error=str(error)))
-                self.mirrors.changed(site.name)
+                self.mirrors.lost(site.name)
             return _PROBE_AGAIN
         if not site.ready:
             return again

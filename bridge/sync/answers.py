@@ -12,14 +12,14 @@ from bridge.clusters import Cluster
 from bridge.errors import ApiError
 from bridge.resources import Resource, UnknownKindError
 from bridge.store import Key
-from bridge.sync import kept
+from bridge.sync import kept, mirror
 from bridge.sync.board import Outcome
 from bridge.sync.desk import RECORD, Desk, Found, Memory
 from bridge.sync.intake import Of, Opened
 from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.translate import health, mirror
+from bridge.translate import health
 from bridge.translate.health import Health, Subject
 from function.api import names
 from function.api.errors import InvalidError

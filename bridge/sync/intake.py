@@ -14,9 +14,8 @@ from typing import NamedTuple, Self
 from bridge.clusters import Cluster
 from bridge.resources import Resource
 from bridge.store import Key
-from bridge.sync import kept
-from bridge.translate import mirror
-from bridge.translate.mirror import Mirror
+from bridge.sync import kept, mirror
+from bridge.sync.mirror import Mirror
 from bridge.watch import Watch
 from function.api.errors import InvalidError
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from bridge.api import names as own
 from bridge.observed import Seen, seen
-from bridge.translate import inventory, mirror, reply
+from bridge.sync import mirror
+from bridge.translate import inventory, reply
 from bridge.translate.xrd import PREFIX
 from function.api import names
 

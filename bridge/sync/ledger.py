@@ -41,7 +41,6 @@ class Ledger:
             else:
                 self._holding.pop(of, None)
                 self._told.pop(of, None)
-                self._decided.pop(of, None)
 
     def decide(self, of: Of, at: Decision) -> None:
         """Where a request is to be, and why."""
@@ -49,19 +48,25 @@ class Ledger:
             self._decided[of] = at
             self._holding[of] = self._holding.get(of, frozenset()) | {at.name}
 
+    def undecide(self, of: Of) -> None:
+        """A request is gone; one of its name that comes later is another."""
+        with self._lock:
+            self._decided.pop(of, None)
+
     def decided(self, of: Of) -> Decision | None:
         """What was decided last."""
         with self._lock:
             return self._decided.get(of)
 
-    def is_news(self, cluster: str, of: Of, version: str) -> bool:
-        """Whether an XR's version is at least as new as what was seen of it before; it is noted then."""
-        number = int(version) if version.isdecimal() else 0
+    def is_older(self, cluster: str, of: Of, version: str) -> bool:
+        """Whether an XR's version is older than what was seen of it before."""
         with self._lock:
-            if number < self._versions.get((cluster, of), 0):
-                return False
-            self._versions[cluster, of] = number
-            return True
+            return version.isdecimal() and int(version) < self._versions.get((cluster, of), 0)
+
+    def note(self, cluster: str, of: Of, version: str) -> None:
+        """An XR was seen in that version. A cluster that was restored begins with older ones again."""
+        with self._lock:
+            self._versions[cluster, of] = int(version) if version.isdecimal() else 0
 
     def is_swept(self, cluster: str, promise: str) -> bool:
         """Whether all XRs of a Promise on a cluster were looked at once."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.api import names as own
-from bridge.sync import requests
+from bridge.store import Key
+from bridge.sync import mirror, requests
 from bridge.sync.answers import Answers, Case
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
+from bridge.sync.mirror import Offer
 from bridge.sync.platform import Platform
+from bridge.sync.report import Reach
 from bridge.sync.site import Site
-from bridge.translate import mirror
-from bridge.translate.mirror import Offer
 from function.api.errors import InvalidError
 from function.api.placing import Decision
 
@@ -28,6 +29,7 @@ class Placements:
 
     Attributes:
         sites: The Crossplane clusters, by name.
+        unmade: Why there is none of a name; None also where nobody has looked yet.
     """
 
     platform: Platform
@@ -35,6 +37,7 @@ class Placements:
     answers: Answers
     ledger: Ledger
     sites: Callable[[], Mapping[str, Site]]
+    unmade: Callable[[str], Reach | None]
 
     def reconcile(self, of: Of) -> float | None:
         """Choose a cluster for a request; returns in how many seconds to look again, if nothing happens before.
@@ -49,8 +52,12 @@ class Placements:
         sites, holding = self.sites(), self.ledger.holding(of)
         if request is None or request.leaving:
             _carry(sites, holding, of)
+            self.ledger.undecide(of)
             return None
-        before = [request.cluster] if request.cluster else sorted(holding)
+        # What was decided here and the watch has not shown yet counts, or it would be decided anew.
+        at = self.ledger.decided(of)
+        cluster, placement = (at.name, (at.state, at.reason)) if at else (request.cluster, request.placement)
+        before = [cluster] if cluster else sorted(holding)
         if not before and self._is_unread(of.promise, sites):
             return SOON  # the XR may be there, and a cluster may be free, as soon as all have been looked at
         case = Case(of, opened, request)
@@ -62,7 +69,7 @@ class Placements:
         if not decisions:
             self.answers.write(case, mirror.waiting(None, nobody))
             return None
-        self._settle(case, mirror.remembered(decisions[0], request.cluster, request.placement), sites)
+        self._settle(case, mirror.remembered(decisions[0], cluster, placement), sites)
         _carry(sites, holding | {decisions[0].name}, of)
         return None
 
@@ -70,6 +77,8 @@ class Placements:
         """Say where it is to be before it is there: a bridge that ends in between does not choose anew."""
         site, request = sites.get(at.name), case.request
         self.ledger.decide(case.of, at)
+        if site is None and self._is_to_come(at.name):
+            return
         if site is None or site.reach.status == "False":
             self.answers.lost(case, at)
         elif request.cluster != at.name:
@@ -77,13 +86,21 @@ class Placements:
         # A reason that is another one now is told with all else that the XR says.
 
     def _is_unread(self, promise: str, sites: Mapping[str, Site]) -> bool:
-        for name in sorted(sites):
-            site = sites[name]
+        for key, _ in self.platform.sites.store.items():  # noqa: PERF102 - a store has no keys()
+            name, site = key.name, sites.get(key.name)
+            if site is None:
+                if self._is_to_come(name):
+                    return True
+                continue
             if not self._may_take(promise, site) or site.reach.status == "False" or site.obstacle:
                 continue
             if not site.ready or not self.ledger.is_swept(name, promise):
                 return True
         return False
+
+    def _is_to_come(self, name: str) -> bool:
+        """Whether nobody has tried to connect to a CrossplaneCluster yet, as when the process has just begun."""
+        return self.platform.sites.store.get(Key("", name)) is not None and self.unmade(name) is None
 
     def _may_take(self, promise: str, site: Site) -> bool:
         return not site.by_gitops and self.platform.promise(promise, site.spec) is not None

@@ -16,12 +16,12 @@ from typing import Any, Final
 from bridge.apply import ForeignError
 from bridge.errors import ApiError
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import kinds, mirror
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Desk, Found, Memory, pages, recorded
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.translate import health, mirror, reply
+from bridge.translate import health, reply
 from function.api import names
 from function.api.errors import InvalidError
 

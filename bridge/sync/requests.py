@@ -24,14 +24,14 @@ from bridge.apply import ConflictError, ForeignError
 from bridge.errors import ApiError, ClusterError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import kinds, mirror
 from bridge.sync.answers import Answers, Case, read
 from bridge.sync.board import Outcome
 from bridge.sync.desk import pages
 from bridge.sync.intake import Intake, Of, Opened
 from bridge.sync.ledger import Ledger
 from bridge.sync.site import Site
-from bridge.translate import delegate, mirror, reply
+from bridge.translate import delegate, reply
 from bridge.translate.delegate import Target
 from function.api import names
 from function.api.errors import InvalidError
@@ -71,12 +71,15 @@ class Requests:
             return None
         if not opened.watch.health.synced:
             return SOON
-        there = {of: xr for xr in _listed(site, opened) if _is_ours(site, xr) and (of := _of(xr)) is not None}
+        there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
         for of in there:
             self.ledger.hold(of, site.name)
         self.ledger.swept(site.name, promise)
         for of, xr in there.items():
-            self.carry(site, of, xr)
+            try:
+                self.carry(site, of, xr)
+            except ApiError:  # one that is refused holds up no other: it is tried again by itself
+                site.add(NAME, [str(of)])
         here = False
         for of, request in opened.requests():
             here |= request.cluster == site.name
@@ -108,8 +111,11 @@ class Requests:
             return None
         if request is None or not belongs:
             return self._leave(site, Case(of, opened, request) if request else None, of, opened, xr)
-        if xr is not None and not self.ledger.is_news(site.name, of, str(xr["metadata"].get("resourceVersion"))):
-            return None  # listed, and older than what was seen since
+        if xr is not None:
+            version = str(xr["metadata"].get("resourceVersion"))
+            if listed is not None and self.ledger.is_older(site.name, of, version):
+                return None  # the list is older than what was seen since
+            self.ledger.note(site.name, of, version)
         return self._bring(site, Case(of, opened, request), xr)
 
     def _bring(self, site: Site, case: Case, xr: _Object | None) -> float | None:
@@ -126,7 +132,7 @@ class Requests:
         if action in ("created", "changed"):
             xr = _read(site, case.opened, case.of)
             if xr is not None:
-                self.ledger.is_news(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
+                self.ledger.note(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
         self.ledger.hold(case.of, site.name)
         self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
         return _GOING if action == "deleting" else None
@@ -213,6 +219,14 @@ def _is_ours(site: Site, xr: _Object) -> bool:
     return seen(xr).owner == site.applier.owner.identity and mirror.is_mirrored(xr)
 
 
-def _of(xr: _Object) -> Of | None:
-    of = reply.subject(xr)
-    return Of(*of) if of is not None else None
+def _of(site: Site, opened: Opened, xr: _Object) -> Of | None:
+    """The request that an XR mirrors. Who may write XRs can write any label, so it has to be the request's own."""
+    subject = reply.subject(xr)
+    if subject is None or not _is_ours(site, xr) or subject[0] != opened.mirror.promise:
+        return None
+    try:
+        name, namespace = delegate.identity({"name": subject[2], "namespace": subject[1]}, _target(site, opened))
+    except InvalidError:
+        return None
+    metadata = xr["metadata"]
+    return Of(*subject) if (metadata["name"], metadata.get("namespace") or "") == (name, namespace) else None

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import promises
 from bridgeworld import CACHES, CLUSTER_KINDS, PLATFORM_KINDS, Manifest, World, bridge
 from fakeapi import FakeApi
 
+import promises
 from bridge.api import names as own
 from bridge.resources import Resource
 from bridge.store import Key

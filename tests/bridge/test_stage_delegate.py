@@ -16,8 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.translate import delegate
 from bridge.stage.folders import Folders
+from bridge.translate import delegate
 
 TARGET = delegate.Target("postgres", "databases.example.org", "Postgres")
 OWN = {

@@ -22,6 +22,7 @@ from bridging import (
     Bridged,
     bridged,
     condition,
+    documents,
     kubeconfig,
     logic,
     secret,
@@ -103,6 +104,55 @@ def test_a_promise_is_published_on_every_cluster(bed: Bridged):
         one = request(plane.cluster, "queue", size="small")
         one.until("Ready", "True", timeout=SLOW)
         one.delete()
+
+
+def test_requests_are_mirrored_and_answered(bed: Bridged):
+    """A request on the platform is one XR on one cluster; what becomes of it comes back by the function's beacon."""
+    bed.platform.apply(namespace(_NAMESPACE), *documents("replies.yaml"))
+    for plane in bed.others.values():
+        plane.cluster.apply(*documents("requests.yaml"))
+    mirrored = promise("mirrored", size={"type": "string"}, colour={"type": "string"})
+    mirrored["metadata"]["labels"]["bridge.kratix.io/mirror"] = "true"
+    bed.platform.apply(logic("mirrored", "fleet"), mirrored)
+    api = ("caches.example.org/v1alpha1", "Mirrored")
+    eventually("requests are served", lambda: bed.platform.serves(*api), timeout=SLOW)
+    names = [f"r{number}" for number in range(6)]
+
+    def ask(name: str, **spec: str) -> None:
+        metadata = {"name": name, "namespace": _NAMESPACE}
+        bed.platform.apply({"apiVersion": api[0], "kind": api[1], "metadata": metadata, "spec": spec})
+
+    def told(name: str) -> Manifest:
+        found = bed.platform.get(*api, name, _NAMESPACE) or {}
+        return dict((found.get("status") or {}).get("crossplane") or {})
+
+    def xrs(name: str) -> dict[str, Manifest]:
+        found = {at: p.cluster.get(_API, "Mirrored", name, _NAMESPACE) for at, p in bed.others.items()}
+        return {at: xr for at, xr in found.items() if xr}
+
+    for name in names:
+        ask(name, size="small", colour="red")
+    for name in names:
+        ready = eventually(
+            f"{name} is ready", lambda n=name: told(n).get("ready") == "True", timeout=180, show=lambda n=name: told(n)
+        )
+        assert ready
+        assert list(xrs(name)) == [told(name)["cluster"]]
+    assert {told(name)["placement"]["reason"] for name in names} == {"chosen of 2 CrossplaneClusters by hash"}
+    ask(names[0], size="large")
+    eventually(
+        "the XR follows",
+        lambda: (
+            {k: v for k, v in next(iter(xrs(names[0]).values()))["spec"].items() if k != "crossplane"}
+            == {"size": "large"}
+        ),
+        timeout=SLOW,
+    )
+    at = bed.others[told(names[0])["cluster"]].cluster
+    assert at.list("v1", "ConfigMap", labels="kratix.fn.crossplane.io/beacon=true")
+    for name in names:
+        bed.platform.delete(*api, name, _NAMESPACE)
+    eventually("all XRs are gone", lambda: not any(xrs(name) for name in names), timeout=180)
 
 
 def test_destinations_are_replicated_relabelled_and_removed(bed: Bridged):

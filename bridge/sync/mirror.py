@@ -237,7 +237,7 @@ def remembered(found: Decision, cluster: str, placement: tuple[str, str]) -> Dec
     """A decision that says why it was made, where it was made before and stays; as the function remembers (rule 8).
 
     Args:
-        cluster, placement: What the request's status says.
+        cluster, placement: What was decided before, or the request's status says.
     """
     state, reason = placement
     if found.state == "Kept" and found.name == cluster and state in ("Placed", "Kept", "Moved") and reason:
