@@ -25,8 +25,10 @@ from bridge.fleet import Connect, Fleet
 from bridge.mirrors import Mirrors
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
+from bridge.store import Key
 from bridge.sync import (
     clusters,
+    deletions,
     destinations,
     gitops,
     installations,
@@ -36,6 +38,7 @@ from bridge.sync import (
     promises,
     replies,
     requests,
+    wards,
     xrds,
 )
 from bridge.sync.board import Kind
@@ -44,6 +47,7 @@ from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
 from bridge.voice import Voice
+from function.api.names import DELETE_FINALIZER
 
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
@@ -73,6 +77,7 @@ class Options:
         instance: Which of its processes this is.
         resync: After how many seconds everything is looked at again.
         workers: How many at once on each cluster.
+        image: This project's own, for the pods of delete pipelines; empty where it is not known.
     """
 
     identity: str
@@ -80,6 +85,7 @@ class Options:
     instance: str
     resync: float = 600.0
     workers: int = 4
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,7 @@ class Bridge:
             clock=outside.clock,
             now=outside.now,
         )
+        self._deletions = deletions.Deletions(outside.clock, outside.now, options.image)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
     def start(self, stop: threading.Event) -> bool:
@@ -192,6 +199,7 @@ class Bridge:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
         self._look(site, "Promise", {*of, *others})
         self._look_at_xrds(site, kind, name)
+        self._look_at_deletions(site, kind, name, of)
         if kind is kinds.WORK and not of:
             self._look(site, "Destination", [""])
 
@@ -199,6 +207,12 @@ class Bridge:
         if site.ready and site.spec.imports is not None and kind in (kinds.XRD, kinds.COMPOSITION):
             every = (made.name for made in site.shelves[kinds.XRD].all())
             site.add(xrds.NAME, [name] if kind is kinds.XRD else every)
+
+    def _look_at_deletions(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
+        if site.ready and kind is kinds.XRD:
+            site.add(deletions.LOOK, [name])
+        elif site.ready and kind is kinds.COMPOSITION:
+            site.add(deletions.LOOK, {made.name for each in of for made in site.own(kinds.XRD, each)})
 
     def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
         self._look(site, "Destination", of)
@@ -219,6 +233,9 @@ class Bridge:
         for kind, names in everything(site, self.platform).items():
             self._look(site, kind, sorted(names), within)
         self._look_at_xrds(site, kinds.COMPOSITION, "")
+        if kinds.XRD in site.shelves:
+            own = (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made))
+            site.add(deletions.LOOK, own, within)
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
@@ -231,12 +248,26 @@ class Bridge:
         if task.controller == placements.NAME:
             return self.mirrors.place(task)
         if task.controller == CLUSTER:
+            self._release_first(task.cluster)
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
         return None
+
+    def _release_first(self, name: str) -> None:
+        """Before a CrossplaneCluster that was deleted is forgotten, its XRs lose the finalizer that it put on them."""
+        site = self.fleet.sites.get(name)
+        gone = self.platform.sites.store.get(Key("", name)) is None
+        if site is None or not gone or site.by_gitops or site.spec.deletions is None:
+            return
+        if site.reach.status == "True":
+            # Work that is under way must not put it on again.
+            site.spec = site.spec.model_copy(update={"deletions": None})
+            wards.release_all(site)
+        else:
+            _log.warning("XRs may keep a finalizer", extra=log.about(cluster=name, reason=DELETE_FINALIZER))
 
     def _work(self, site: Site, task: Task) -> float | None:
         try:
@@ -273,6 +304,8 @@ class Bridge:
             return again
         if task.controller in (requests.NAME, requests.SWEEP):
             return self.mirrors.work(site, task)
+        if task.controller in (deletions.NAME, deletions.LOOK):
+            return self._deletions.work(site, task)
         if task.controller == destinations.NAME:
             return destinations.reconcile(site, self.platform, task.name)
         if task.controller == xrds.NAME:

@@ -108,6 +108,7 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
     for source in seen.input.context:
         if context[source.name] is None and not source.optional and hold is None:
             hold = _context_missing(source, seen)
+    hold = _paused(seen.request, found) or hold
     return dataclasses.replace(
         seen,
         promise=found,
@@ -119,6 +120,19 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
         schema=_status_schema(req, seen.request),
         hold=hold,
     )
+
+
+def _paused(xr: Request, found: promise.Promise | None) -> Hold | None:
+    """Kratix looks at the Promise first, and at nothing else then (dynamic_resource_request_controller.go)."""
+    if found is not None and found.paused:
+        what = f"Promise {found.name}"
+    elif lookup(xr.body, "metadata", "labels", names.KRATIX_PAUSED_LABEL) == "true":
+        what = f"this {xr.kind}"
+    else:
+        return None
+    message = f"nothing changes while the label {names.KRATIX_PAUSED_LABEL} of {what} is true"
+    # Nobody refused anything: what is there stays Ready.
+    return Hold(names.WORKFLOW_COMPLETED, names.PAUSED, message, missing=True)
 
 
 def _status_schema(req: fnv1.RunFunctionRequest, xr: Request) -> JsonObject | None:

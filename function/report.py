@@ -240,6 +240,8 @@ def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     if outcome.under_way is not None:
         poll = _POLL_RUNNING if outcome.under_way.reason in names.UNDER_WAY else _POLL_HELD
         return max(1, min(wanted, outcome.under_way.due or poll))
+    if outcome.progress is not None and outcome.progress.due is not None:
+        wanted = max(1, min(wanted, outcome.progress.due))
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)
