@@ -69,7 +69,7 @@ e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of 
 	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
 
 .PHONY: bench
-bench: $(READY) ## Measure the bridge beside a bare client on real API servers (Linux, root); SMALL=1, BENCH="-o json"
+bench: $(READY) ## Measure the function beside the empty one, and the bridge beside a bare client (Linux, root); SMALL=1, BENCH="-o json"
 	@PYTHONPATH=tests:tests/e2e:tests/bridge $(BIN)/python -m bench $(if $(SMALL),--small) $(BENCH)
 
 .PHONY: update
