@@ -20,7 +20,7 @@ from bridge.observed import Owner
 from bridge.queue import Queue
 from bridge.resources import split_api_version
 from bridge.store import Key
-from bridge.sync import kept, kinds, placements, requests
+from bridge.sync import kept, kinds, placements, requests, versions
 from bridge.sync.answers import Answers
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
@@ -72,6 +72,7 @@ class Mirrors:
         self._queue = queue
         self._sites = sites
         self._clock = clock
+        self._now = now
         self._platform = platform
         self._lock = threading.Lock()
         self._hints: dict[str, _Hints] = {}
@@ -94,6 +95,7 @@ class Mirrors:
         """A Promise is not as it was."""
         before = self._is_known(name)
         self._intake.bring(name, found)
+        self._queue.add(Task(versions.NAME, "", name))
         for site in self._sites().values():
             if before and site.ready:
                 site.add(requests.SWEEP, [name])
@@ -140,7 +142,19 @@ class Mirrors:
 
     def place(self, task: Task) -> float | None:
         """Work on what was queued for the platform."""
+        if task.controller == versions.NAME:
+            return self._bring_versions(task.name)
         return self._placements.reconcile(Of.read(task.name))
+
+    def _bring_versions(self, promise: str) -> float | None:
+        found = self._platform.promises.store.get(Key("", promise))
+        opened = self._intake.opened.get(promise)
+        if found is None or opened is None:
+            return None
+        if not opened.watch.health.synced:
+            return requests.SOON
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return versions.reconcile(self._platform, self._sites(), found, opened.requests(), now)
 
     def work(self, site: Site, task: Task) -> float | None:
         """Work on what was queued for a cluster."""

@@ -38,6 +38,7 @@ from bridge.sync import (
     promises,
     replies,
     requests,
+    versions,
     wards,
     xrds,
 )
@@ -245,7 +246,7 @@ class Bridge:
         return self._timed(task, lambda: self._own(task))
 
     def _own(self, task: Task) -> float | None:
-        if task.controller == placements.NAME:
+        if task.controller in (placements.NAME, versions.NAME):
             return self.mirrors.place(task)
         if task.controller == CLUSTER:
             self._release_first(task.cluster)

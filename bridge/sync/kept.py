@@ -16,13 +16,13 @@ from typing import Any
 from bridge.api import names as own
 from bridge.observed import Seen, seen
 from bridge.sync import mirror
-from bridge.translate import inventory, reply
+from bridge.translate import inventory, reply, waves
 from bridge.translate.xrd import PREFIX
 from function.api import names
 
 _Body = Mapping[str, Any]
 _CONTROL = (names.KRATIX_MANUAL_LABEL, names.KRATIX_SUSPENDED_LABEL, names.KRATIX_PAUSED_LABEL)
-_OF_PROMISE = (*mirror.ANNOTATIONS, names.KRATIX_INTERVAL_ANNOTATION)
+_OF_PROMISE = (*mirror.ANNOTATIONS, waves.ANNOTATION, names.KRATIX_INTERVAL_ANNOTATION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,10 +124,12 @@ class Mirrored(World):
 
 
 @contextmanager
-def mirrored_world(*clusters: str, records: bool = True, **specs: Manifest) -> Iterator[Mirrored]:
+def mirrored_world(
+    *clusters: str, records: bool = True, others: tuple[Resource, ...] = (), **specs: Manifest
+) -> Iterator[Mirrored]:
     """One with CrossplaneClusters and a Promise that is mirrored to them."""
     with ExitStack() as stack:
-        platform_kinds = (*PLATFORM_KINDS, REQUESTS, *((RECORDS,) if records else ()))
+        platform_kinds = (*PLATFORM_KINDS, REQUESTS, *((RECORDS,) if records else ()), *others)
         platform = stack.enter_context(FakeApi(*platform_kinds))
         remote = (kinds.CONFIG_MAP, kinds.EVENT, kinds.SECRET, kinds.NAMESPACE)
         fakes = {name: stack.enter_context(FakeApi(*CLUSTER_KINDS, *remote)) for name in clusters}
