@@ -57,6 +57,24 @@ def files(folder: Path) -> list[Path]:
     return sorted(f for f in found if f.stem.lower() not in _NOT_MANIFESTS)
 
 
+def read_all(path: Path) -> list[Manifest]:
+    """Every object of a file, or of a folder's files; in errors each is called as a person would find it.
+
+    Raises:
+        FolderError: There is no such file or folder, or as `read` does.
+    """
+    if not path.exists():
+        raise FolderError(f"cannot read {path}: there is no such file or folder")
+    return [manifest for file in (files(path) if path.is_dir() else [path]) for manifest in read(file, str(file))]
+
+
+def below(paths: Iterable[Path]) -> str:
+    """What to say where nothing was found: the end of a sentence."""
+    looked = (child for path in paths if path.is_dir() for child in path.iterdir())
+    passed = sorted(str(child) for child in looked if child.is_dir() and not child.name.startswith("."))
+    return f"; folders below it are not read, such as {passed[0]}" if passed else ""
+
+
 def read(path: Path, shown: str) -> list[Manifest]:
     """Every object of a file; empty documents are passed over.
 
