@@ -86,7 +86,7 @@ def run(
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,  # a busy machine is no mistake
             check=False,
         )
         completed, said = done.returncode == 0, done.stderr
