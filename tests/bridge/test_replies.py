@@ -462,7 +462,9 @@ def test_two_clusters_with_one_xrd_are_one_promise(world: World):
     world.imported()
     assert promise(world) == before
     refused = world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
-    assert refused.startswith("apply Promise postgres: ")
+    assert refused == (
+        "its Promise postgres is that of CrossplaneCluster eu already, whose Destinations get its requests"
+    )
 
 
 def test_what_cannot_be_a_promise_is_said(world: World):
