@@ -415,6 +415,14 @@ def test_an_installation_says_how_many_managed_resources_it_has(
     assert (said()["cluster"], said()["version"]) == (_SITE, "v2.3.4")
     assert said()["health"] == "unhealthy", "there is no node for core to run on"
 
+    def recorded() -> list[Any]:
+        found = platform.cluster.list("platform.kratix.io/v1alpha1", "HealthRecord", "platform")
+        return [(r["data"]["promiseRef"]["name"], r["data"]["state"], r["data"]["details"]) for r in found]
+
+    message = "core does not run: it does not say why"
+    wanted = [("crossplane", "unhealthy", {"managedResources": 1, "message": message})]
+    eventually("its HealthRecord says so too", lambda: recorded() == wanted, timeout=_SLOW, show=recorded)
+
 
 def test_dev_shares_the_dense_cluster_without_crossplane(platform: Platform):
     assert platform.ask("dev").completed
