@@ -35,7 +35,6 @@ from bridge.voice import Voice
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
 
-_REPORT_AFTER = 1.0
 _PROBE_AGAIN = 5.0
 _POLL = 0.05
 _SWEEP = 60.0  # seconds that a look at everything takes while nothing is known to have changed
@@ -60,6 +59,7 @@ class Options:
         instance: Which of its processes this is.
         resync: After how many seconds everything is looked at again.
         workers: How many at once on each cluster.
+        report: How many seconds after a change its report is written; what changes meanwhile is in the same one.
     """
 
     identity: str
@@ -67,6 +67,7 @@ class Options:
     instance: str
     resync: float = 600.0
     workers: int = 4
+    report: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Bridge:
         if task.controller == CLUSTER:
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
-            self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
+            self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
 
@@ -220,7 +221,7 @@ class Bridge:
                 site.board.failed(_ABOUT[task.controller], task.name, str(error))
             raise
         finally:
-            self.queue.add_after(Task(REPORT, site.name), _REPORT_AFTER)
+            self.queue.add_after(Task(REPORT, site.name), self._options.report)
 
     def _timed(self, task: Task, work: Callable[[], float | None]) -> float | None:
         started = self._outside.clock()

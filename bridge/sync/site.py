@@ -112,6 +112,16 @@ class Site:
         shelf = self.shelves.get(kind)
         return shelf.get(name) if shelf else None
 
+    def seen(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
+        """What is there under a name, with all that this process wrote: what is decided by it may not be overtaken.
+
+        A watch can be behind by the whole of a backoff, and what is there says what would break and whose it is.
+        """
+        made = self.get(kind, name)
+        if self.applier.has_newer(_ref(kind, name, namespace), made.seen if made else None):
+            return self.read(kind, name, namespace)
+        return made
+
     def read(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
         """What is there just now: asked, not remembered."""
         try:
@@ -131,7 +141,7 @@ class Site:
 
     def delete(self, kind: Resource, made: Made, namespace: str = "") -> Result:
         """Delete an object, if it is still what was seen."""
-        result = self.applier.delete(kind.api_version, Ref(kind.group, kind.kind, namespace, made.name), made.seen)
+        result = self.applier.delete(kind.api_version, _ref(kind, made.name, namespace), made.seen)
         self.told(self.name, result)
         return result
 
@@ -153,3 +163,7 @@ class Site:
             self.cluster.close()
         for shelf in self.shelves.values():
             shelf.watch.stop(timeout=1.0)
+
+
+def _ref(kind: Resource, name: str, namespace: str) -> Ref:
+    return Ref(kind.group, kind.kind, namespace, name)
