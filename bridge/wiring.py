@@ -20,7 +20,7 @@ from typing import Final
 from bridge import log
 from bridge.apply import Result
 from bridge.clusters import Cluster
-from bridge.errors import ClusterError
+from bridge.errors import ClusterError, UnreachableError
 from bridge.fleet import Connect, Fleet
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
@@ -113,6 +113,7 @@ class Bridge:
         )
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
         self._told: dict[str, Memory] = {}
+        self._stopping = threading.Event()
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
@@ -130,18 +131,23 @@ class Bridge:
 
     def sick(self) -> str:
         """Why the process should be restarted; empty where it should not."""
-        for watch in self.platform.watches:
-            if watch.health.synced and not watch.health.alive:
+        watches = [*self.platform.watches, *(each for site in self.fleet.sites.values() for each in site.watches)]
+        for watch in watches:
+            health = watch.health
+            # Its thread ends where it is told to, and otherwise by a bug: then nothing is heard of it any more.
+            if health.lists and not health.alive and not self._stopping.is_set():
                 return f"the watch {watch.name} has ended"
         return ""
 
     def stop(self) -> None:
-        """End: what is under way is finished, what waits is not."""
+        """End, within some ten seconds however many clusters hang: what is under way is finished, what waits is not."""
+        until = self._outside.clock() + _STOP
+        self._stopping.set()
+        self.fleet.shut_down()
         self._workers.stop(_STOP)
-        for name in self.fleet.sites:
-            self.fleet.close(name)
+        self.fleet.close_all(until)
         for watch in self.platform.watches:
-            watch.stop(timeout=1.0)
+            watch.stop(timeout=max(0.0, until - self._outside.clock()) / len(self.platform.watches))
 
     def _on_site(self, name: str) -> None:
         self.queue.add(Task(CLUSTER, name))
@@ -196,6 +202,8 @@ class Bridge:
         for kind, names in everything(site, self.platform).items():
             self._look(site, kind, sorted(names), within)
         self._look_at_xrds(site, kinds.COMPOSITION, "")
+        # Those that were imported and are gone: while a cluster is lost, nothing comes of the event that says so.
+        site.add(xrds.NAME, site.board.read("XRD"))
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
@@ -212,6 +220,8 @@ class Bridge:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
 
     def _work(self, site: Site, task: Task) -> float | None:
+        if site.closed.is_set():
+            return None
         try:
             return self._timed(task, lambda: self._reconcile(site, task))
         except ClusterError as error:
@@ -219,6 +229,8 @@ class Bridge:
                 return None
             if task.controller in _ABOUT:
                 site.board.failed(_ABOUT[task.controller], task.name, str(error))
+            if isinstance(error, UnreachableError) and site.reach.status == "True":
+                site.queue.add(Task(clusters.PROBE, site.name))  # it may be lost, which is looked at seldom
             raise
         finally:
             self.queue.add_after(Task(REPORT, site.name), self._options.report)

@@ -25,6 +25,7 @@ from bridge.sync.report import Reach
 from bridge.sync.shelf import Shelf
 from bridge.translate.composition import Place
 from bridge.translate.publication import Settings
+from bridge.watch import Watch
 
 UNTRIED: Final = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 
@@ -101,6 +102,11 @@ class Site:
     def owns(self, made: Made) -> bool:
         """Whether this bridge made something, for this CrossplaneCluster."""
         return made.seen.owner == self.applier.owner.identity
+
+    @property
+    def watches(self) -> tuple[Watch[Made], ...]:
+        """Those of its shelves; none where it is closed, which ends them."""
+        return () if self.closed.is_set() else tuple(shelf.watch for shelf in list(self.shelves.values()))
 
     def own(self, kind: Resource, of: str) -> list[Made]:
         """What this bridge made of a Promise or Destination, of one kind."""

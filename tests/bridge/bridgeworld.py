@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fakeapi import FakeApi
+from fakeapi import FakeApi, Fault
+from fakehttp import Request
 
 import promises
 from bridge.api import names
@@ -122,6 +123,41 @@ class World:
         while quiet < 5:
             quiet = quiet + 1 if idle() else 0
             time.sleep(0.05)
+
+
+@dataclass
+class Gate:
+    """Requests that wait for it are not begun to be answered."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def until_reached(self) -> None:
+        assert self.reached.wait(_PATIENCE), "no request came"
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+@contextmanager
+def held(api: FakeApi, method: str, path: str, query: str = "") -> Iterator[Gate]:
+    """Have requests of a method wait whose path begins like this, and whose query has that field."""
+    gate = Gate()
+    original = api.fault
+
+    def fault(request: Request) -> Fault:
+        same = request.method == method and request.path.startswith(path) and (not query or query in request.query)
+        if same and not gate.opened.is_set():
+            gate.reached.set()
+            assert gate.opened.wait(_PATIENCE), "the gate was never opened"
+        return original(request)
+
+    api.fault = fault  # type: ignore[method-assign]
+    try:
+        yield gate
+    finally:
+        gate.open()
+        api.fault = original  # type: ignore[method-assign]
 
 
 def _status(before: Mapping[str, Any]) -> Manifest:
