@@ -64,8 +64,8 @@ e2e: $(READY) ## End-to-end tests on a testbed of their own: real core, real Kra
 	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e # one's own cluster has room for one
 
 .PHONY: bench
-bench: $(READY) ## Measure the bridge beside a bare client on real API servers (Linux, root); SMALL=1, BENCH="-o json"
-	@PYTHONPATH=tests:tests/e2e:tests/bridge $(BIN)/python -m bench $(if $(SMALL),--small) $(BENCH)
+bench: $(READY) ## Measure the bridge beside a bare client, into docs/benchmarks.md (Linux, root); SMALL=1, BENCH="-o json"
+	@PYTHONPATH=tests:tests/e2e:tests/bridge $(BIN)/python -m bench $(if $(SMALL),--small,--into docs/benchmarks.md) $(BENCH)
 
 .PHONY: update
 update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it

@@ -5,6 +5,9 @@ python -m bench --small       all of it, small: shows that it works
 python -m bench real          against real API servers only
 python -m bench fleet         20 clusters, simulated by fake API servers, only
 python -m bench -o json       for programs
+python -m bench --into FILE   writes the table into a page too, where it has one already
+
+Each figure is told on standard error when it is there; what was measured is shown also when something fails later.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from bench import figure, fleet, real
 from bench.scale import FULL, SMALL
@@ -28,6 +32,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="little of everything, once")
     parser.add_argument("--rounds", type=int, help="how many first syncs")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument("--into", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
@@ -35,8 +40,18 @@ def main() -> None:
     scale = SMALL if arguments.small else FULL
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds)
-    figures = [each for part in arguments.parts or PARTS for each in PARTS[part](scale)]
-    figure.show(figures, as_json=arguments.output == "json")
+    if arguments.into:
+        figure.check(arguments.into)
+    figures: list[figure.Figure] = []
+    try:
+        for part in arguments.parts or PARTS:
+            for each in PARTS[part](scale):
+                figure.tell(each)
+                figures.append(each)
+    finally:
+        figure.show(figures, as_json=arguments.output == "json")
+    if arguments.into:
+        figure.write(figures, arguments.into)
     missed = [each.of for each in figures if each.verdict == "MISSED"]
     if missed and not arguments.small:
         sys.exit(f"bench: {len(missed)} bounds are missed: {'; '.join(missed)}")
