@@ -170,6 +170,8 @@ class Bridge:
     def _on_destination(self, name: str, _: object, __: object) -> None:
         for site in self.fleet.sites.values():
             self._look(site, "Destination", [name])
+            if site.by_gitops:  # it may be the first that gets the Works, or the last
+                self.queue.add_after(Task(REPORT, site.name), self._options.report)
 
     def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []

@@ -119,6 +119,15 @@ def stock(site: Site, platform: Platform) -> None:
     site.apply(_owned(manifest, site), site.get(kinds.WORK, manifest["metadata"]["name"]))
 
 
+def obstacle(site: Site, platform: Platform) -> tuple[str, str] | None:
+    """Why nothing comes of the Works, in one word and one sentence; None where something does."""
+    selector = _selector(site)
+    if any(selector.items() <= found.labels.items() for _, found in platform.destinations.store.items()):
+        return None
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return "NoDestination", f"no Destination has the labels {labels}, so Kratix writes nothing of it anywhere"
+
+
 def _works(site: Site) -> list[Made]:
     return [made for made in site.shelves[kinds.WORK].all() if site.owns(made)]
 

@@ -398,7 +398,7 @@ def test_two_destinations_with_one_provider_config(one: World):
 def test_with_gitops_works_hold_what_there_is_to_publish():
     with world() as made:
         made.put(cache(**SIZE))
-        made.put(destination("dev"))
+        made.put(destination("dev", {"crossplane": "enabled"}))
         made.site("git", gitops={})
         made.until("the Works are there", lambda: len(made.platform.there(kinds.WORK)) == 2)
         works = made.platform.there(kinds.WORK).values()
@@ -411,6 +411,21 @@ def test_with_gitops_works_hold_what_there_is_to_publish():
         assert "would break XRs that could not be counted" in made.status("git")["refused"][0]["reason"]
         made.platform.delete(kinds.PROMISE, "cache")
         made.until("its Work goes", lambda: len(made.platform.there(kinds.WORK)) == 1)
+
+
+def test_with_gitops_and_no_destination_nothing_is_written_anywhere():
+    with world() as made:
+        made.put(cache(**SIZE))
+        made.put(destination("dev", {"crossplane": "disabled"}))
+        made.site("git", gitops={})
+        made.until("it is said", lambda: made.condition("git", "Synced")[1] == "NoDestination")
+        assert made.condition("git", "Synced")[2] == (
+            "no Destination has the labels crossplane=enabled, so Kratix writes nothing of it anywhere"
+        )
+        made.put(destination("dev", {"crossplane": "enabled"}))
+        made.until_synced("git")
+        made.platform.delete(kinds.DESTINATION, "dev")
+        made.until("it is said again", lambda: made.condition("git", "Synced")[1] == "NoDestination")
 
 
 SECRETS = {
