@@ -70,7 +70,7 @@ e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of 
 
 .PHONY: bench
 bench: $(READY) ## Measure the function beside the empty one, and the bridge beside a bare client (Linux, root); SMALL=1, BENCH="-o json"
-	@PYTHONPATH=tests:tests/e2e:tests/bridge $(BIN)/python -m bench $(if $(SMALL),--small) $(BENCH)
+	@PYTHONPATH=tests:tests/e2e:tests/bridge $(BIN)/python -m bench $(if $(SMALL),--small,--into docs/benchmarks.md) $(BENCH)
 
 .PHONY: update
 update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it

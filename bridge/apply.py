@@ -170,6 +170,12 @@ class Applier:
             self._applied.pop(which, None)
         return Result(which, "deleted")
 
+    def has_newer(self, which: Ref, there: Seen | None) -> bool:
+        """Whether what was applied here is newer than what a watch saw: it is behind, or the object is gone since."""
+        with self._lock:
+            last = self._applied.get(which)
+        return last is not None and (there is None or _older(there.version, last.version))
+
     def apply_all(self, manifests: Iterable[Mapping[str, Any]], look: Callable[[Ref], Seen | None]) -> Outcome:
         """Apply many objects, in order; one that fails does not keep the others from being applied.
 

@@ -81,6 +81,7 @@ class Fleet:
         self._sites: dict[str, Site] = {}
         self._workers: dict[str, Workers[Task]] = {}
         self._unmade: dict[str, Reach] = {}
+        self._closed = False
 
     @property
     def sites(self) -> Mapping[str, Site]:
@@ -119,15 +120,20 @@ class Fleet:
         with self._lock:
             known = self._wants.get(name)
         if known != want:
-            self.close(name)
-            # The watch may be late: what counts is the Secret that the connection is made of.
+            # The watch may be late: what counts is the Secret that the connection is made of. It is read first: where
+            # that fails, what works goes on.
             there = clusters.secret(self._platform.cluster, self._platform.namespace, secret) if secret else None
+            self.close(name)
             self._open(name, want, there)
             with self._lock:
                 self._wants[name] = replace(want, secret=None if there is None else kept.secret(there))
 
-    def close(self, name: str) -> None:
-        """End the work on a cluster: what is under way is finished if the cluster answers; what waits is not."""
+    def close(self, name: str, within: float = _STOP) -> None:
+        """End the work on a cluster: what is under way is finished if the cluster answers; what waits is not.
+
+        Args:
+            within: Seconds to wait for what is under way.
+        """
         with self._lock:
             self._wants.pop(name, None)
             self._unmade.pop(name, None)
@@ -136,8 +142,22 @@ class Fleet:
             return
         site.closed.set()
         if self._count:
-            workers.stop(_STOP if site.reach.status == "True" else 0.0)
+            workers.stop(within if site.reach.status == "True" else 0.0)
         site.close()
+
+    def shut_down(self) -> None:
+        """Begin nothing any more, on any cluster."""
+        with self._lock:
+            self._closed = True
+            sites = list(self._sites.values())
+        for site in sites:
+            site.closed.set()
+            site.queue.shut_down()
+
+    def close_all(self, until: float) -> None:
+        """End the work on all clusters by a time of the clock; they all have until then, not each its own while."""
+        for name in self.sites:
+            self.close(name, max(0.0, until - self._clock()))
 
     def _lacks(self, name: str, reach: Reach) -> None:
         with self._lock:
@@ -159,6 +179,9 @@ class Fleet:
 
         workers = Workers(queue, work, expected=(ClusterError,), count=self._count)
         with self._lock:
+            if self._closed:
+                site.close()
+                return
             self._sites[name] = site
             self._workers[name] = workers
         workers.start()

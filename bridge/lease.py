@@ -74,9 +74,11 @@ class Election:
     store: Store
     _seen: _Lease | None = None
     _seen_at: float = 0.0
+    _renewed: float = float("-inf")
 
     def attempt(self) -> bool:
         """Take the Lease, or renew it; whether it is this candidate's now."""
+        began = self.clock()
         lease = self.store.get()
         if lease is not None and self._is_anothers(lease):
             return False
@@ -84,7 +86,16 @@ class Election:
         if written is None:
             return False
         self._look(written)
+        # Not when the answer came: others count from when it was written.
+        self._renewed = began
         return True
+
+    def is_overdue(self) -> bool:
+        """Whether it was not renewed for `RENEW_DEADLINE` seconds; to be asked by another thread than `hold`.
+
+        A try to renew it may hang, or its thread may have ended: nobody hears of it from there.
+        """
+        return self.clock() - self._renewed > RENEW_DEADLINE
 
     def holder(self) -> Holder:
         """Who held it when it was last read."""
@@ -119,17 +130,19 @@ class Election:
         Raises:
             LostError: It could not be renewed for `RENEW_DEADLINE` seconds, or it is another's.
         """
-        renewed = self.clock()
         while not stop.wait(RETRY):
             try:
                 if self.attempt():
-                    renewed = self.clock()
                     continue
                 cause = f"it is held by {self.holder().name}"
             except ClusterError as error:
                 cause = str(error)
-            if self.clock() - renewed > RENEW_DEADLINE or self._is_lost():
-                raise LostError(f"cannot renew the Lease {self.namespace}/{self.name}: {cause}")
+            if self.is_overdue() or self._is_lost():
+                raise self.lost(cause)
+
+    def lost(self, cause: str) -> LostError:
+        """That it could not be renewed, and why."""
+        return LostError(f"cannot renew the Lease {self.namespace}/{self.name}: {cause}")
 
     def release(self) -> None:
         """Give it back, if it is this candidate's: the next one takes it at once (leaderelection.go: release)."""

@@ -18,7 +18,8 @@ from typing import Any
 
 from bridge import credentials, dryrun, log, queue, release
 from bridge.api import names
-from bridge.clusters import Cluster
+from bridge.breaker import Tolerance
+from bridge.clusters import Cluster, Limits
 from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
 from bridge.fleet import Connect
 from bridge.lease import Election, Holder, LostError
@@ -30,6 +31,10 @@ from bridge.wiring import Bridge, Options, Outside
 
 OK, ERROR, WOULD_CHANGE = 0, 1, 2
 _RETRY = 2.0
+_LOOK = 0.5
+# Of the Lease alone: a try ends well before the next but one would be due, and no failure of others holds it up.
+_PROMPT = Limits(connect=2.0, read=2.0, answer=3.0, connections=1)
+_STUBBORN = Tolerance(base=0.5, cap=1.0)
 
 _log = logging.getLogger("bridge")
 
@@ -88,7 +93,7 @@ class _Process:
             self._flags.lease_namespace,
             time.monotonic,
             _now,
-            _LeaseStore(self._platform, self._flags.lease_namespace),
+            _LeaseStore(self._local("platform", _PROMPT, _STUBBORN), self._flags.lease_namespace),
         )
         self._metrics.leads(names.LEASE, leading=False)
         if not election.wait(self._stop, _failed, _waits):
@@ -99,10 +104,11 @@ class _Process:
 
     def _work(self, election: Election, identity: str) -> int:
         lost: list[LostError] = []
+        released = threading.Event()
 
         def hold() -> None:
             try:
-                election.hold(self._stop)
+                election.hold(released)
             except LostError as error:
                 lost.append(error)
                 self._stop.set()
@@ -112,14 +118,18 @@ class _Process:
         bridge = Bridge(self._platform, self._options(identity), self._outside())
         self._bridge = bridge
         bridge.start(self._stop)
-        self._stop.wait()
-        if lost:
+        while not self._stop.wait(_LOOK) and not election.is_overdue():
+            continue
+        if lost or election.is_overdue():
             # Somebody else may lead in a moment: nothing is finished.
-            _log.error("stopping", extra=log.about(error=str(lost[0])))
+            said = lost[0] if lost else election.lost("the API server does not answer")
+            _log.error("stopping", extra=log.about(error=str(said)))
             return ERROR
         _log.info("stopping")
         bridge.stop()
-        holding.join()
+        # Held until here: what was under way was this leader's.
+        released.set()
+        holding.join(_RETRY)
         try:
             election.release()
         except ClusterError as error:
@@ -172,13 +182,13 @@ class _Process:
     def _connect(self) -> Connect:
         return Connect(self._local, self._remote)
 
-    def _local(self, name: str) -> Cluster:
+    def _local(self, name: str, limits: Limits | None = None, tolerance: Tolerance | None = None) -> Cluster:
         try:
             path = self._flags.kubeconfig
             who = credentials.of_pod() if path is None else credentials.of_file(path, self._flags.context)
         except KubeconfigError as error:
             raise StartError(f"cannot connect to the platform cluster: {error}") from None
-        cluster = Counted(name, who, clock=time.monotonic)
+        cluster = Counted(name, who, clock=time.monotonic, limits=limits, tolerance=tolerance)
         cluster.told = self._metrics.requested
         return cluster
 

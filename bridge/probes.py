@@ -39,8 +39,8 @@ class Server:
     """
 
     def __init__(self, address: str, pages: Pages) -> None:
-        host, _, port = address.rpartition(":")
-        if not port.isdigit():
+        host, colon, port = address.rpartition(":")
+        if not colon or not (port.isascii() and port.isdecimal()):
             raise StartError(f"cannot listen on {address}: it must be HOST:PORT")
         handler = type("Handler", (_Handler,), {"pages": pages})
         try:

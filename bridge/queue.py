@@ -261,7 +261,7 @@ class Workers(Generic[Key]):
             thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Shut the queue down, and wait until what waits in it is worked on.
+        """Shut the queue down, and wait until what waits in it is worked on; at once where they were never started.
 
         Args:
             timeout: Seconds to wait; the threads do not hold up the end of the process.
@@ -270,6 +270,8 @@ class Workers(Generic[Key]):
             Whether all threads have ended.
         """
         self._queue.shut_down()
+        if any(thread.ident is None for thread in self._threads):
+            return True
         drained = self._queue.drained(timeout)
         for thread in self._threads:
             if drained:

@@ -13,7 +13,7 @@ from bridge.clusters import APPLY
 from bridge.errors import ClusterError
 from bridge.events import Event
 from bridge.store import Key
-from bridge.sync import kinds, report
+from bridge.sync import gitops, kinds, report
 from bridge.sync.board import Outcome
 from bridge.sync.platform import Platform
 from bridge.sync.report import Found, Reach
@@ -84,13 +84,20 @@ class Voice:
         return Found(
             generation,
             site.reach,
-            site.obstacle if site.ready or site.obstacle else _UNREAD,
+            self._obstacle(site),
             site.board.read("Promise"),
             self._platform.selected(site.spec),
             site.board.read("Destination"),
             self._platform.inventory(site.spec) if site.has_inventory else frozenset(),
             {"Request": site.board.read("Request"), "XRD": site.board.read("XRD")},
         )
+
+    def _obstacle(self, site: Site) -> tuple[str, str] | None:
+        if site.obstacle is not None:
+            return site.obstacle
+        if not site.ready:
+            return _UNREAD
+        return gitops.obstacle(site, self._platform) if site.by_gitops else None
 
     def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:
         """Tell on a Promise what became of it on a cluster, where that is news."""

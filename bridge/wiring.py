@@ -20,7 +20,7 @@ from typing import Final
 from bridge import log
 from bridge.apply import Result
 from bridge.clusters import Cluster
-from bridge.errors import ClusterError
+from bridge.errors import ClusterError, UnreachableError
 from bridge.fleet import Connect, Fleet
 from bridge.mirrors import Mirrors
 from bridge.queue import Queue, Workers
@@ -53,7 +53,6 @@ from function.api.names import DELETE_FINALIZER
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
 
-_REPORT_AFTER = 1.0
 _PROBE_AGAIN = 5.0
 _POLL = 0.05
 _SWEEP = 60.0  # seconds that a look at everything takes while nothing is known to have changed
@@ -79,6 +78,7 @@ class Options:
         resync: After how many seconds everything is looked at again.
         workers: How many at once on each cluster.
         image: This project's own, for the pods of delete pipelines; empty where it is not known.
+        report: How many seconds after a change its report is written; what changes meanwhile is in the same one.
     """
 
     identity: str
@@ -87,6 +87,7 @@ class Options:
     resync: float = 600.0
     workers: int = 4
     image: str = ""
+    report: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Bridge:
         )
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
         self._told: dict[str, Memory] = {}
+        self._stopping = threading.Event()
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self.mirrors = Mirrors(
             self.platform,
@@ -158,19 +160,25 @@ class Bridge:
 
     def sick(self) -> str:
         """Why the process should be restarted; empty where it should not."""
-        for watch in (*self.platform.watches, *(watch for _, watch in self.mirrors.watches)):
-            if watch.health.synced and not watch.health.alive:
+        watches = [*self.platform.watches, *(watch for _, watch in self.mirrors.watches)]
+        watches += [each for site in self.fleet.sites.values() for each in site.watches]
+        for watch in watches:
+            health = watch.health
+            # Its thread ends where it is told to, and otherwise by a bug: then nothing is heard of it any more.
+            if health.lists and not health.alive and not self._stopping.is_set():
                 return f"the watch {watch.name} has ended"
         return ""
 
     def stop(self) -> None:
-        """End: what is under way is finished, what waits is not."""
+        """End, within some ten seconds however many clusters hang: what is under way is finished, what waits is not."""
+        until = self._outside.clock() + _STOP
+        self._stopping.set()
+        self.fleet.shut_down()
         self._workers.stop(_STOP)
-        for name in self.fleet.sites:
-            self.fleet.close(name)
+        self.fleet.close_all(until)
         self.mirrors.stop()
         for watch in self.platform.watches:
-            watch.stop(timeout=1.0)
+            watch.stop(timeout=max(0.0, until - self._outside.clock()) / len(self.platform.watches))
 
     def _on_site(self, name: str) -> None:
         self.queue.add(Task(CLUSTER, name))
@@ -195,6 +203,8 @@ class Bridge:
     def _on_destination(self, name: str, _: object, __: object) -> None:
         for site in self.fleet.sites.values():
             self._look(site, "Destination", [name])
+            if site.by_gitops:  # it may be the first that gets the Works, or the last
+                self.queue.add_after(Task(REPORT, site.name), self._options.report)
 
     def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
@@ -237,6 +247,8 @@ class Bridge:
         if kinds.XRD in site.shelves:
             own = (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made))
             site.add(deletions.LOOK, own, within)
+        # Those that were imported and are gone: while a cluster is lost, nothing comes of the event that says so.
+        site.add(xrds.NAME, site.board.read("XRD"))
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
@@ -252,7 +264,7 @@ class Bridge:
             self._release_first(task.cluster)
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
-            self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
+            self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
         return None
@@ -271,6 +283,8 @@ class Bridge:
             _log.warning("XRs may keep a finalizer", extra=log.about(cluster=name, reason=DELETE_FINALIZER))
 
     def _work(self, site: Site, task: Task) -> float | None:
+        if site.closed.is_set():
+            return None
         try:
             return self._timed(task, lambda: self._reconcile(site, task))
         except ClusterError as error:
@@ -278,9 +292,11 @@ class Bridge:
                 return None
             if task.controller in _ABOUT:
                 site.board.failed(_ABOUT[task.controller], task.name, str(error))
+            if isinstance(error, UnreachableError) and site.reach.status == "True":
+                site.queue.add(Task(clusters.PROBE, site.name))  # it may be lost, which is looked at seldom
             raise
         finally:
-            self.queue.add_after(Task(REPORT, site.name), _REPORT_AFTER)
+            self.queue.add_after(Task(REPORT, site.name), self._options.report)
 
     def _timed(self, task: Task, work: Callable[[], float | None]) -> float | None:
         started = self._outside.clock()

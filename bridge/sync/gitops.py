@@ -55,25 +55,28 @@ def promise(site: Site, platform: Platform, name: str, tell: Tell) -> None:
 
 def _published(site: Site, platform: Platform, found: kept.Promise) -> tuple[Outcome, bool]:
     """What came of it, and whether something was written."""
-    work = next(iter(site.own(kinds.WORK, found.name)), None)
+    work = _work(site, found.name)
     name = found.xrd(site.spec.prefix)
     rivals = platform.rivals(found.name, frozenset({name} - {""}), site.spec)
-    there = [There(manifest, owned=True, xrs=None) for manifest in (_xrds(work) if work else ())]
     # Whoever has a Work already comes first, as whoever has an XRD does.
-    for rival in rivals:
-        there += [There(m, owned=True, xrs=None) for made in site.own(kinds.WORK, rival.name) for m in _xrds(made)]
+    works = [work, *(_work(site, rival.name) for rival in rivals)]
+    there = [There(m, owned=True, xrs=None) for each in works if each and site.owns(each) for m in _xrds(each)]
     logic = platform.logic(found.name)
     bodies = [each.packed.body for each in (found, *rivals)]
     planned = plan(bodies, there, site.settings, {found.name: logic} if logic is not None else {})
     refused = [verdict.reason for verdict in planned.refused if verdict.promise == found.name]
     if refused:
         raise InvalidError("", "; ".join(refused))
-    made = next(each for each in planned.published if each.promise.name == found.name)
+    publication = next(each for each in planned.published if each.promise.name == found.name)
     selector = _selector(site)
-    manifest = gitops.publication(found.name, made.manifests, selector=selector, site=site.name)
-    result = site.apply(_owned(manifest, site), work or site.get(kinds.WORK, manifest["metadata"]["name"]))
-    outcome = Outcome(str(made.definition.manifest["metadata"]["name"]), made.promise.version)
+    manifest = gitops.publication(found.name, publication.manifests, selector=selector, site=site.name)
+    result = site.apply(_owned(manifest, site), work)
+    outcome = Outcome(str(publication.definition.manifest["metadata"]["name"]), publication.promise.version)
     return outcome, result.action != "unchanged"
+
+
+def _work(site: Site, promise: str) -> Made | None:
+    return site.seen(kinds.WORK, gitops.publication_name(promise, site.name), gitops.NAMESPACE)
 
 
 def _xrds(work: Made) -> Iterator[Mapping[str, Any]]:
@@ -114,6 +117,15 @@ def stock(site: Site, platform: Platform) -> None:
         return
     manifest = gitops.inventory(manifests, selector=_selector(site), site=site.name)
     site.apply(_owned(manifest, site), site.get(kinds.WORK, manifest["metadata"]["name"]))
+
+
+def obstacle(site: Site, platform: Platform) -> tuple[str, str] | None:
+    """Why nothing comes of the Works, in one word and one sentence; None where something does."""
+    selector = _selector(site)
+    if any(selector.items() <= found.labels.items() for _, found in platform.destinations.store.items()):
+        return None
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return "NoDestination", f"no Destination has the labels {labels}, so Kratix writes nothing of it anywhere"
 
 
 def _works(site: Site) -> list[Made]:

@@ -127,14 +127,16 @@ class Platform:
             InvalidError: The ConfigMap holds none, or there are two.
         """
         with self._lock:
-            found = sorted(self._inputs.get(promise, ()))
+            listed = sorted(self._inputs.get(promise, ()))
+        # The index follows the store: one that went just now may be in it still.
+        there = [(name, self.inputs.store.get(Key(self.namespace, name))) for name in listed]
+        found = [(name, each) for name, each in there if each is not None and each.promise == promise]
         if not found:
             return None
-        where = f"ConfigMap {self.namespace}/{found[0]}"
+        where = f"ConfigMap {self.namespace}/{found[0][0]}"
         if len(found) > 1:
-            raise InvalidError(where, f"there is another one for Promise {promise}: {found[1]}")
-        input_ = self.inputs.store.get(Key(self.namespace, found[0]))
-        text = input_.text if input_ is not None else None
+            raise InvalidError(where, f"there is another one for Promise {promise}: {found[1][0]}")
+        text = found[0][1].text
         if text is None:
             raise InvalidError(f"{where} data[{own.INPUT_KEY}]", "is required")
         if len(text) > _MAX_INPUT:

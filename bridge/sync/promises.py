@@ -84,7 +84,7 @@ def _said(error: Exception) -> str:
 def _scene(site: Site, platform: Platform, name: str, own: kept.Promise | None) -> _Scene:
     wanted = own.xrd(site.spec.prefix) if own is not None else ""
     xrds = {made.name: made for made in site.own(kinds.XRD, name)}
-    taken = site.get(kinds.XRD, wanted) if wanted else None
+    taken = site.seen(kinds.XRD, wanted) if wanted else None
     if taken is not None:
         xrds[taken.name] = taken
     logic = platform.logic(name) if own is not None else None
@@ -165,7 +165,9 @@ def _sweep(site: Site, name: str, published: Sequence[Publication], *, refused: 
     for made in site.own(kinds.COMPOSITION, name):
         if made.name in wanted or made.seen.deleting or made.seen.manifest["metadata"]["labels"][PROMISE_LABEL] != name:
             continue
-        if not any(_uses(xrd, made.name) for xrd in site.own(kinds.XRD, name)):
+        # Each kind has a watch of its own: a Composition may be seen before the XRD that uses it.
+        now = site.read(kinds.XRD, made.name)
+        if not any(_uses(xrd, made.name) for xrd in (*site.own(kinds.XRD, name), *((now,) if now else ()))):
             site.delete(kinds.COMPOSITION, made)
 
 

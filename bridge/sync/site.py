@@ -105,6 +105,11 @@ class Site:
         """Whether this bridge made something, for this CrossplaneCluster."""
         return made.seen.owner == self.applier.owner.identity
 
+    @property
+    def watches(self) -> tuple[Watch[Made], ...]:
+        """Those of its shelves; none where it is closed, which ends them."""
+        return () if self.closed.is_set() else tuple(shelf.watch for shelf in list(self.shelves.values()))
+
     def own(self, kind: Resource, of: str) -> list[Made]:
         """What this bridge made of a Promise or Destination, of one kind."""
         shelf = self.shelves.get(kind)
@@ -114,6 +119,16 @@ class Site:
         """What is there under a name, whoever made it."""
         shelf = self.shelves.get(kind)
         return shelf.get(name) if shelf else None
+
+    def seen(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
+        """What is there under a name, with all that this process wrote: what is decided by it may not be overtaken.
+
+        A watch can be behind by the whole of a backoff, and what is there says what would break and whose it is.
+        """
+        made = self.get(kind, name)
+        if self.applier.has_newer(_ref(kind, name, namespace), made.seen if made else None):
+            return self.read(kind, name, namespace)
+        return made
 
     def read(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
         """What is there just now: asked, not remembered."""
@@ -134,7 +149,7 @@ class Site:
 
     def delete(self, kind: Resource, made: Made, namespace: str = "") -> Result:
         """Delete an object, if it is still what was seen."""
-        result = self.applier.delete(kind.api_version, Ref(kind.group, kind.kind, namespace, made.name), made.seen)
+        result = self.applier.delete(kind.api_version, _ref(kind, made.name, namespace), made.seen)
         self.told(self.name, result)
         return result
 
@@ -158,3 +173,7 @@ class Site:
             shelf.watch.stop(timeout=1.0)
         for watch in list(self.wards.values()):
             watch.stop(timeout=1.0)
+
+
+def _ref(kind: Resource, name: str, namespace: str) -> Ref:
+    return Ref(kind.group, kind.kind, namespace, name)

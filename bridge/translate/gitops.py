@@ -36,7 +36,17 @@ def publication(
     """
     documents = {f"{manifest['kind'].lower()}.yaml": [_kept(manifest)] for manifest in manifests}
     labels = {names.PROMISE_LABEL: promise}
-    return _work(f"publish-{promise}", promise, ("publish", promise, *_given(site)), labels, documents, selector)
+    name, identity = publication_name(promise, site), _publication(promise, site)
+    return _work(name, promise, identity, labels, documents, selector)
+
+
+def publication_name(promise: str, site: str = "") -> str:
+    """The name of that Work."""
+    return names.bounded(f"publish-{promise}", *_publication(promise, site))
+
+
+def _publication(promise: str, site: str) -> tuple[str, ...]:
+    return "publish", promise, *_given(site)
 
 
 def inventory(
@@ -52,7 +62,8 @@ def inventory(
         documents.setdefault(f"{manifest['kind'].lower()}.{group}.yaml", []).append(manifest)
     labels = {names.INVENTORY_LABEL: "true"}
     identity = ("inventory", *_given(site))
-    return _work("destination-inventory", "destination-inventory", identity, labels, documents, selector)
+    name = names.bounded("destination-inventory", *identity)
+    return _work(name, "destination-inventory", identity, labels, documents, selector)
 
 
 def published(work_: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -89,7 +100,7 @@ def _work(
         "workloads": [_workload(filepath, documents[filepath]) for filepath in sorted(documents)],
     }
     metadata = {
-        "name": names.bounded(name, *identity),
+        "name": name,
         "namespace": NAMESPACE,
         "labels": {**labels, names.KRATIX_PIPELINE_LABEL: work.pipeline_label("bridge", identity)},
     }

@@ -7,6 +7,9 @@ python -m bench counts        instructions of a request, beside those recorded; 
 python -m bench real          the bridge against real API servers
 python -m bench fleet         the bridge with 20 clusters, simulated by fake API servers
 python -m bench -o json       for programs
+python -m bench --into FILE   writes the table into a page too, where it has one already
+
+Each figure is told on standard error when it is there; what was measured is shown also when something fails later.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from bench import counts, figure, fleet, real, serving
 from bench.scale import FULL, SMALL
@@ -31,6 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="how many first syncs, and turns of the function")
     parser.add_argument("--record", action="store_true", help="write down the instructions that are counted now")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument("--into", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
@@ -41,8 +46,18 @@ def main() -> None:
     scale = SMALL if arguments.small else FULL
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds, turns=arguments.rounds)
-    figures = [each for part in arguments.parts or PARTS for each in PARTS[part](scale)]
-    figure.show(figures, as_json=arguments.output == "json")
+    if arguments.into:
+        figure.check(arguments.into)
+    figures: list[figure.Figure] = []
+    try:
+        for part in arguments.parts or PARTS:
+            for each in PARTS[part](scale):
+                figure.tell(each)
+                figures.append(each)
+    finally:
+        figure.show(figures, as_json=arguments.output == "json")
+    if arguments.into:
+        figure.write(figures, arguments.into)
     missed = [each.of for each in figures if each.verdict == "MISSED"]
     if missed and not arguments.small:
         sys.exit(f"bench: {len(missed)} bounds are missed: {'; '.join(missed)}")

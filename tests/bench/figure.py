@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
+_PLACE = re.compile(rf"^{_BEGIN}$.*?^{_END}$", re.MULTILINE | re.DOTALL)
 _COLUMNS = ("figure", "median", "spread", "bound", "verdict", "note")
 
 
@@ -69,7 +72,7 @@ def show(figures: Sequence[Figure], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"machine": machine(), "figures": told}, indent=2) + "\n")
         return
     if not sys.stdout.isatty():
-        _plain(figures)
+        sys.stdout.write(_table(figures))
         return
     table = Table(box=box.SIMPLE, caption=machine())
     for name in _COLUMNS:
@@ -79,9 +82,29 @@ def show(figures: Sequence[Figure], *, as_json: bool) -> None:
     Console().print(table)
 
 
-def _plain(figures: Sequence[Figure]) -> None:
+def tell(figure: Figure) -> None:
+    """Tell a person of one that was just measured."""
+    of, median, spread, bound, verdict, _ = _cells(figure)
+    more = "".join(f", {part}" for part in (spread, f"at most {bound}: {verdict}" if bound else "") if part)
+    sys.stderr.write(f"bench: {of}: {median}{more}\n")
+    sys.stderr.flush()
+
+
+def check(page: Path) -> None:
+    """Before anything is measured: whether a page has a place for the table."""
+    if not _PLACE.search(page.read_text(encoding="utf-8")):
+        sys.exit(f"bench: {page} has no lines {_BEGIN} and {_END}")
+
+
+def write(figures: Sequence[Figure], page: Path) -> None:
+    """Put the table where a page has its place."""
+    text = page.read_text(encoding="utf-8")
+    page.write_text(_PLACE.sub(lambda _: f"{_BEGIN}\n\n{_table(figures)}\n{_END}", text), encoding="utf-8")
+
+
+def _table(figures: Sequence[Figure]) -> str:
     lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_cells, figures)]
-    sys.stdout.write(f"{machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines))
+    return f"{machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

@@ -163,7 +163,8 @@ class _Rounds:
 
     def restarts(self) -> Iterator[Figure]:
         ready, looked, writes, computed = [], [], [], []
-        for _ in range(self.scale.restarts):
+        for number in range(self.scale.restarts):
+            say(f"restart {number + 1} of {self.scale.restarts}")
             self._end()
             self.up.calm()
             before = self.up.requests()
@@ -211,6 +212,7 @@ class _Rounds:
     # Nothing happens.
 
     def steady(self) -> Iterator[Figure]:
+        say(f"nothing happens for {self.scale.steady:.0f} s")
         before = self.up.requests()
         reconciled = self.bridge.metric("controller_runtime_reconcile_total")
         watch = machine.Stopwatch({"bridge": self.bridge.pid})
@@ -229,6 +231,7 @@ class _Rounds:
     # One Promise changes at a time.
 
     def changes(self) -> Iterator[Figure]:
+        say(f"{self.scale.changes} Promises change, one after the other")
         arrivals = _Arrivals(self.up)
         watch = machine.Stopwatch({"bridge": self.bridge.pid})
         took = self.up.within(arrivals.measure, self.scale)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fakeapi import FakeApi
+from fakeapi import FakeApi, Fault
+from fakehttp import Request
 
 import promises
 from bridge.api import names
@@ -45,7 +46,9 @@ CLUSTER_KINDS = (
     kinds.OBJECTS[1],
     CACHES,
 )
-_PATIENCE = 20.0
+# Ten times as fast as the bridge's own, which every test would wait for several times.
+REPORT = 0.1
+_PATIENCE = 60.0  # of a busy machine; only what fails waits so long
 
 
 def cache(name: str = "cache", version: str = "v1.0.0", *, publish: str = "true", **spec: Any) -> Manifest:
@@ -122,6 +125,41 @@ class World:
             time.sleep(0.05)
 
 
+@dataclass
+class Gate:
+    """Requests that wait for it are not begun to be answered."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def until_reached(self) -> None:
+        assert self.reached.wait(_PATIENCE), "no request came"
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+@contextmanager
+def held(api: FakeApi, method: str, path: str, query: str = "") -> Iterator[Gate]:
+    """Have requests of a method wait whose path begins like this, and whose query has that field."""
+    gate = Gate()
+    original = api.fault
+
+    def fault(request: Request) -> Fault:
+        same = request.method == method and request.path.startswith(path) and (not query or query in request.query)
+        if same and not gate.opened.is_set():
+            gate.reached.set()
+            assert gate.opened.wait(_PATIENCE), "the gate was never opened"
+        return original(request)
+
+    api.fault = fault  # type: ignore[method-assign]
+    try:
+        yield gate
+    finally:
+        gate.open()
+        api.fault = original  # type: ignore[method-assign]
+
+
 def _status(before: Mapping[str, Any]) -> Manifest:
     return {"status": before["status"]} if "status" in before else {}
 
@@ -153,7 +191,7 @@ def bridge(platform: FakeApi, identity: str = "platform-uid") -> Iterator[Bridge
         reconciled=lambda *_: None,
         under_way=lambda *_: None,
     )
-    made = Bridge(local("platform"), Options(identity, names.NAMESPACE, "test"), outside)
+    made = Bridge(local("platform"), Options(identity, names.NAMESPACE, "test", report=REPORT), outside)
     assert made.start(threading.Event())
     try:
         yield made

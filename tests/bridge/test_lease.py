@@ -151,6 +151,26 @@ def test_who_cannot_renew_stops_before_another_may_lead():
     assert not second.attempt(), "not yet: there is time between the two"
 
 
+def test_it_is_overdue_whatever_its_thread_does():
+    server = Server()
+    first = candidate(server, "a")
+    assert first.is_overdue(), "it never had it"
+    first.attempt()
+    server.seconds = lease.RENEW_DEADLINE
+    assert not first.is_overdue()
+    server.seconds += 1
+    assert first.is_overdue()
+
+    def slow() -> Mapping[str, Any] | None:
+        server.seconds += 6
+        return server.lease
+
+    server.get = slow  # type: ignore[method-assign]
+    assert first.attempt()
+    server.seconds += 5
+    assert first.is_overdue(), "it counts from when the try began, as those do who wait"
+
+
 def test_who_sees_another_stops_at_once():
     server = Server()
     first, second = candidate(server, "a"), candidate(server, "b")

@@ -310,3 +310,11 @@ def test_stop_does_not_wait_for_ever() -> None:
     assert not workers.stop(0.1)
     stuck.set()
     assert queue.drained(5)
+
+
+def test_workers_that_never_started_have_nothing_to_end() -> None:
+    queue = real()
+    workers = Workers(queue, lambda _: None, count=1)
+    queue.add("a")
+    assert workers.stop(60)
+    assert queue.get(0) == "a"

@@ -9,9 +9,12 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_small_run():
+def test_a_small_run(tmp_path: Path):
+    page = tmp_path / "benchmarks.md"
+    before = (_ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
     done = subprocess.run(
-        ["make", "--silent", "bench", "SMALL=1", "BENCH=-o json"],
+        ["make", "--silent", "bench", "SMALL=1", f"BENCH=-o json --into {page}"],
         cwd=_ROOT,
         capture_output=True,
         text=True,
@@ -19,6 +22,9 @@ def test_a_small_run():
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)["figures"]
+    after = page.read_text(encoding="utf-8")
+    assert after.partition("<!--")[0] == before.partition("<!--")[0]
+    assert all(f"| {each['of']} |" in after for each in figures)
     counted = [each for each in figures if each["counted"]]
     assert len(counted) > 10
     assert [each["of"] for each in counted if each["verdict"] != "holds"] == []

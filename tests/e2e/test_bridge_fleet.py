@@ -161,10 +161,9 @@ def test_requests_are_mirrored_and_answered(bed: Bridged):
         at.patch_status({"apiVersion": _API, "kind": "Mirrored", "metadata": metadata, "status": endpoint})
         eventually(
             "it comes back",
-            lambda: (
-                ((bed.platform.get(*api, names[0], _NAMESPACE) or {}).get("status") or {}).get("endpoint")
-                == endpoint["endpoint"]
-            ),  # noqa: B023 - within the loop
+            lambda wanted=endpoint["endpoint"]: (
+                ((bed.platform.get(*api, names[0], _NAMESPACE) or {}).get("status") or {}).get("endpoint") == wanted
+            ),
             timeout=SLOW,
         )
         took.append(time.monotonic() - started)
