@@ -58,6 +58,11 @@ class Ledger:
         with self._lock:
             return self._decided.get(of)
 
+    def where(self, of: Of, said: str) -> str:
+        """The cluster that a request is to be on: as was decided since the process began, else as its status says."""
+        decided = self.decided(of)
+        return decided.name if decided is not None else said
+
     def is_older(self, cluster: str, of: Of, version: str) -> bool:
         """Whether an XR's version is older than what was seen of it before."""
         with self._lock:

@@ -102,7 +102,11 @@ class Requests:
         if found is None:
             return SOON if of.promise in self.intake.opened else None
         opened, request = found
-        belongs = request is not None and not request.leaving and request.cluster == site.name
+        # Where it was decided to be counts before the watch shows it, or a cluster that it has just left would answer.
+        where = self.ledger.where(of, request.cluster) if request is not None and not request.leaving else ""
+        belongs = where == site.name
+        if request is not None and belongs and request.cluster != where:
+            return None  # it is written down first, which the watch will tell
         try:
             xr = listed or _read(site, opened, of)
         except InvalidError as error:
@@ -144,7 +148,8 @@ class Requests:
             return None
         request = case.request if case else None
         if request is not None and not request.leaving:
-            if not request.cluster or request.ready != "True":
+            is_known = request.cluster and request.cluster == self.ledger.where(of, request.cluster)
+            if not is_known or request.ready != "True":
                 return None  # that it is ready is a change of the request, which is told
         elif not self._is_gone(of, opened):
             return SOON

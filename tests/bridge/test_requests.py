@@ -150,6 +150,7 @@ def test_a_cluster_that_no_longer_matches_keeps_what_it_has(two: Mirrored):
     two.request(annotations={own.CLUSTERS_ANNOTATION: "zone=a"})
     two.placed()
     two.becomes("eu-1", SYNCED, READY)
+    two.until("it is ready", lambda: two.said().get("ready") == "True")
     two.label("eu-1", zone="b")
     two.label("eu-2", zone="a")
     told = {"state": "Misplaced", "reason": "it no longer has zone=a; kept as Kratix does"}
