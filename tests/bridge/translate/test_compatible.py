@@ -383,7 +383,7 @@ def _mutations(old: Manifest) -> st.SearchStrategy[Manifest]:
     return st.one_of(fewer, others, more)
 
 
-@settings(max_examples=400, deadline=None)  # a busy machine is no mistake
+@settings(max_examples=400)
 @given(old=SCHEMAS, data=st.data())
 def test_silence_means_that_what_was_valid_stays_valid_and_whole(old: Manifest, data: st.DataObject):
     new = data.draw(_mutations(old))
