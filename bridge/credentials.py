@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
 from kubernetes.client.configuration import Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config, load_kube_config_from_dict
 
@@ -59,15 +60,19 @@ def of_file(path: Path, context: str = "") -> Credentials:
         context: The file's current one by default.
 
     Raises:
-        KubeconfigError: There is no such file or context.
+        KubeconfigError: There is no such file or context, or it is no kubeconfig.
     """
     configuration: Configuration = type.__call__(Configuration)
     try:
         load_kube_config(  # type: ignore[no-untyped-call]
             str(path), context or None, client_configuration=configuration, persist_config=False
         )
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        # The parser's own message shows the text around the mistake.
+        raise KubeconfigError(f"cannot use the kubeconfig {path}: it is not YAML") from None
     except (ConfigException, OSError) as error:
-        raise KubeconfigError(f"cannot use the kubeconfig {path}: {error}") from None
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise KubeconfigError(f"cannot use the kubeconfig {path}: {cause}") from None
     _bypass(configuration)
     return Credentials(configuration)
 

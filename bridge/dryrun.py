@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bridge.apply import Result
@@ -44,6 +45,41 @@ def run(platform: Cluster, *, identity: str, namespace: str, connect: Connect, c
     Raises:
         ClusterError: The platform itself does not answer.
     """
+    with visit(platform, identity, namespace, connect, clock) as found:
+        errors = list(found.each(_tried))
+        said = [line for name, site in sorted(found.fleet.sites.items()) for line in _verdicts(name, site)]
+    lines = (line for cluster, result in found.results for line in _lines(cluster, result))
+    return Dry(tuple(lines), tuple(said), tuple(errors))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """All clusters, connected once, and nobody works there.
+
+    Attributes:
+        results: What was applied or deleted, or would be.
+    """
+
+    platform: Platform
+    fleet: Fleet
+    results: list[tuple[str, Result]]
+    clock: Callable[[], float]
+
+    def each(self, work: Callable[[Platform, Site], Iterator[str]]) -> Iterator[str]:
+        """Do something on each cluster that is reached; gives what could not be done."""
+        for name in sorted(_names(self.platform)):
+            yield from _asked(self.platform, self.fleet, name, self.clock, work)
+
+
+@contextmanager
+def visit(
+    platform: Cluster, identity: str, namespace: str, connect: Connect, clock: Callable[[], float]
+) -> Iterator[Visit]:
+    """Connect to all clusters; appliers there change nothing.
+
+    Raises:
+        ClusterError: The platform itself does not answer.
+    """
     results: list[tuple[str, Result]] = []
     found = Platform(platform, identity=identity, namespace=namespace, changed=_NOBODY, clock=clock)
     fleet = Fleet(
@@ -59,16 +95,12 @@ def run(platform: Cluster, *, identity: str, namespace: str, connect: Connect, c
         for watch in found.watches:
             watch.start()
         _read(found, platform.name, clock)
-        errors = [error for name in sorted(_names(found)) for error in _asked(found, fleet, name, clock)]
-        said = [line for name, site in sorted(fleet.sites.items()) for line in _verdicts(name, site)]
+        yield Visit(found, fleet, results, clock)
     finally:
         for name in fleet.sites:
             fleet.close(name)
         for watch in found.watches:
             watch.stop(timeout=1.0)
-    return Dry(
-        tuple(line for cluster, result in results for line in _lines(cluster, result)), tuple(said), tuple(errors)
-    )
 
 
 def _nothing(_: Site, __: Task) -> None:
@@ -95,7 +127,13 @@ def _read(platform: Platform, name: str, clock: Callable[[], float]) -> None:
         threading.Event().wait(_POLL)
 
 
-def _asked(platform: Platform, fleet: Fleet, name: str, clock: Callable[[], float]) -> Iterator[str]:
+def _asked(
+    platform: Platform,
+    fleet: Fleet,
+    name: str,
+    clock: Callable[[], float],
+    work: Callable[[Platform, Site], Iterator[str]],
+) -> Iterator[str]:
     try:
         fleet.reconcile(name)
     except ClusterError as error:
@@ -114,7 +152,7 @@ def _asked(platform: Platform, fleet: Fleet, name: str, clock: Callable[[], floa
     if site.obstacle is not None:
         yield f"cluster {name}: {site.obstacle[1]}"
         return
-    yield from _tried(platform, site)
+    yield from work(platform, site)
 
 
 def _probe(site: Site, clock: Callable[[], float]) -> None:

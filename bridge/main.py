@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bridge import credentials, dryrun, log, queue
+from bridge import credentials, dryrun, log, queue, release
 from bridge.api import names
 from bridge.clusters import Cluster
 from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
@@ -46,6 +47,7 @@ class Flags:
     resync: float
     workers: int
     dry_run: bool
+    release: bool
 
 
 def run(flags: Flags) -> int:
@@ -57,6 +59,8 @@ def run(flags: Flags) -> int:
     process = _Process(flags)
     if flags.dry_run:
         return process.dry_run()
+    if flags.release:
+        return process.release()
     return process.lead()
 
 
@@ -141,8 +145,26 @@ class _Process:
             return ERROR
         return WOULD_CHANGE if found.lines else OK
 
+    def release(self) -> int:
+        identity = self._identity(tries=1)
+        try:
+            found = release.run(
+                self._platform,
+                identity=identity or "",
+                namespace=self._flags.namespace,
+                connect=self._connect(),
+                clock=time.monotonic,
+            )
+        except ClusterError as error:
+            raise StartError(str(error)) from None
+        sys.stdout.write("".join(f"{line}\n" for line in found.lines))
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"kratix-crossplane: {error}\n" for error in found.errors))
+        return ERROR if found.errors else OK
+
     def _options(self, identity: str) -> Options:
-        return Options(identity, self._flags.namespace, self._instance, self._flags.resync, self._flags.workers)
+        flags, image = self._flags, os.environ.get("FUNCTION_KRATIX_IMAGE", "")
+        return Options(identity, flags.namespace, self._instance, flags.resync, flags.workers, image)
 
     def _outside(self) -> Outside:
         return Outside(time.monotonic, _now, self._connect(), self._metrics.reconciled, self._metrics.under_way)
@@ -204,6 +226,8 @@ class _Process:
         for name, site in self._bridge.fleet.sites.items():
             for kind, shelf in list(site.shelves.items()):
                 found[name, kind.plural] = shelf.watch.health
+        for name, watch in self._bridge.mirrors.watches:
+            found[name, watch.resource.plural] = watch.health
         return found
 
     def _reached(self) -> Mapping[str, bool]:

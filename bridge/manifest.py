@@ -57,6 +57,24 @@ def files(folder: Path) -> list[Path]:
     return sorted(f for f in found if f.stem.lower() not in _NOT_MANIFESTS)
 
 
+def read_all(path: Path) -> list[Manifest]:
+    """Every object of a file, or of a folder's files; in errors each is called as a person would find it.
+
+    Raises:
+        FolderError: There is no such file or folder, or as `read` does.
+    """
+    if not path.exists():
+        raise FolderError(f"cannot read {path}: there is no such file or folder")
+    return [manifest for file in (files(path) if path.is_dir() else [path]) for manifest in read(file, str(file))]
+
+
+def below(paths: Iterable[Path]) -> str:
+    """What to say where nothing was found: the end of a sentence."""
+    looked = (child for path in paths if path.is_dir() for child in path.iterdir())
+    passed = sorted(str(child) for child in looked if child.is_dir() and not child.name.startswith("."))
+    return f"; folders below it are not read, such as {passed[0]}" if passed else ""
+
+
 def read(path: Path, shown: str) -> list[Manifest]:
     """Every object of a file; empty documents are passed over.
 
@@ -117,13 +135,26 @@ def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:
 
 def _json(text: str, shown: str) -> list[Any]:
     try:
-        return [json.loads(text, parse_constant=_no_constant)]
+        found = json.loads(text, parse_constant=_no_constant)
+        depth = _depth(found)
     except json.JSONDecodeError as error:
         raise FolderError(f"{shown}, line {error.lineno}: is not JSON: {error.msg}") from None
     except ValueError as error:
         raise FolderError(f"{shown}: is not JSON: {error}") from None
     except RecursionError:
-        raise FolderError(f"{shown}: is nested deeper than {goyaml.MAX_DEPTH} levels") from None
+        found, depth = None, goyaml.MAX_DEPTH + 1
+    if depth > goyaml.MAX_DEPTH:
+        raise FolderError(f"{shown}: is nested deeper than {goyaml.MAX_DEPTH} levels")
+    return [found]
+
+
+def _depth(value: Any) -> int:
+    """How deep a value is nested; what the decoder still reads is too deep for all that recurses after it."""
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _no_constant(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge import known
 from bridge.errors import FolderError
-from bridge.manifest import Manifest, files, read
+from bridge.manifest import Manifest, below, read_all
 from bridge.translate import compatible, composition, gitops, inventory, publication, xrd
 from bridge.translate.composition import FUNCTION, Place
 from bridge.translate.publication import Publication, Settings
@@ -56,10 +56,10 @@ def published(
     Raises:
         FolderError: The first mistake, with file, document and path.
     """
-    manifests = [manifest for path in paths for manifest in _read(path)]
+    manifests = [manifest for path in paths for manifest in read_all(path)]
     promises = [m for m in manifests if _is(m, "Promise")]
     if not promises:
-        raise FolderError(f"cannot publish {', '.join(map(str, paths))}: no Promise is there")
+        raise FolderError(f"cannot publish {', '.join(map(str, paths))}: no Promise is there{below(paths)}")
     settings = replace(settings, logic=_logic(logic, promises, settings.place)) if logic else settings
     publications = tuple(_publications(promises, settings))
     destinations = [m for m in manifests if _is(m, "Destination") and settings.place is Place.fleet]
@@ -72,13 +72,6 @@ def published(
         _breaks(publications, replaced) if replaced else {},
         tuple(_said(m) for m in manifests if id(m) not in used),
     )
-
-
-def _read(path: Path) -> Iterator[Manifest]:
-    if not path.exists():
-        raise FolderError(f"cannot read {path}: there is no such file or folder")
-    for file in files(path) if path.is_dir() else [path]:
-        yield from read(file, str(file))
 
 
 def _is(manifest: Manifest, kind: str) -> bool:
@@ -99,7 +92,7 @@ def _publications(promises: Sequence[Manifest], settings: Settings) -> Iterator[
 
 def _logic(path: Path, promises: Sequence[Manifest], place: Place) -> Mapping[str, Any]:
     """A PromiseInput without its promise, which must be the one that is published."""
-    given = [m for m in _read(path) if str(m.body.get("apiVersion")).partition("/")[0] in _INPUT_GROUPS]
+    given = [m for m in read_all(path) if str(m.body.get("apiVersion")).partition("/")[0] in _INPUT_GROUPS]
     inputs = [(m, found, where) for m in given for found, where in _inputs(m)]
     if len(inputs) != 1 or len(promises) != 1:
         cause = f"must hold one {INPUT_KIND} for one Promise, not {len(inputs)} for {len(promises)}"
@@ -152,7 +145,7 @@ def _works(publications: Sequence[Publication], found: Sequence[Mapping[str, Any
 
 
 def _breaks(publications: Sequence[Publication], path: Path) -> Mapping[str, tuple[str, ...]]:
-    manifests = [manifest for manifest in _read(path) if manifest.body.get("kind") == xrd.KIND]
+    manifests = [manifest for manifest in read_all(path) if manifest.body.get("kind") == xrd.KIND]
     for manifest in manifests:
         with manifest.located():
             known.check(manifest.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -47,7 +47,11 @@ _CHARTS = typer.Option(
     "--charts", metavar="FOLDER", help="Crossplane's charts, one folder a version, as the image has."
 )
 _FUNCTION = typer.Option("--function", metavar="NAME=PACKAGE", help="A Function that is preselected.")
-_WITH = typer.Option("--with", metavar="PATH", help="Manifests that Crossplane's Destinations get too, such as roles.")
+_WITH = typer.Option(
+    "--with",
+    metavar="PATH",
+    help="A file or folder with manifests that Crossplane's Destinations get too, such as roles.",
+)
 _IMAGE_OPTION = typer.Option("--image", help="This project's image, where Kratix can pull it.")
 _OUTPUT = typer.Option("--output", "-o", help="How it is written.")
 
@@ -121,20 +125,34 @@ def crossplane(
     Example:
       kratix-crossplane promise crossplane --with package/deploy/rbac.yaml | kubectl apply -f -
     """
-    from bridge.manifest import read
     from bridge.stage.crossplane import Charts
     from bridge.translate import installation
     from bridge.translate.promise import CROSSPLANE_DESTINATIONS
+    from function.api.errors import InvalidError
 
     options = installation.Options(
         image,
         Charts(charts).versions(),
-        pairs(function or (), "--function") or {_OURS: _IMAGE},
+        pairs(function or (), "--function", "NAME=PACKAGE") or {_OURS: _IMAGE},
         pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
         version,
-        [manifest.body for path in with_ or () for manifest in read(path, str(path))],
+        list(_dependencies(with_ or ())),
     )
-    _write(installation.promise(options), output)
+    try:
+        made = installation.promise(options)
+    except InvalidError as error:
+        raise FolderError(f"cannot make the Promise of Crossplane: --{error}") from None
+    _write(made, output)
+
+
+def _dependencies(paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    from bridge.manifest import read_all
+    from function.api.manifest import check_manifest
+
+    for manifest in (manifest for path in paths for manifest in read_all(path)):
+        with manifest.located():
+            check_manifest(manifest.body, "")
+        yield manifest.body
 
 
 def _write(manifest: Mapping[str, Any], output: Format) -> None:

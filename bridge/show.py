@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import yaml
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -14,7 +13,7 @@ from rich.tree import Tree
 
 from bridge.screen import clean, write
 from bridge.simulation import Gate, Outcome
-from function.api import files, names
+from function.api import files, goyaml, names
 from function.model import Condition, JsonObject, lookup, objects
 
 _CHAIN = 48
@@ -158,8 +157,8 @@ def _grow(tree: Tree, paths: Mapping[tuple[str, ...], str]) -> None:
 def _described(text: str) -> str:
     """What a file holds, in a few words; empty where it is no manifest."""
     try:
-        loaded = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
-    except yaml.YAMLError:
+        loaded = goyaml.documents(text)
+    except goyaml.YamlError:
         return ""
     listed = [_object(body) for body in loaded if isinstance(body, Mapping) and "kind" in body]
     return f"  {', '.join(listed[:3])}{f' and {len(listed) - 3} more' if len(listed) > 3 else ''}" if listed else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge import known
 from bridge.errors import FolderError
-from bridge.manifest import Manifest, files, read
+from bridge.manifest import Manifest, below, read_all
 from bridge.translate import definition
 from bridge.translate.definition import Definition
 from function.api.errors import InvalidError
@@ -72,17 +72,14 @@ def load(paths: Sequence[Path], name: str = "") -> Sources:
 def _read(paths: Sequence[Path]) -> Iterator[Manifest]:
     taken: dict[tuple[str, ...], Manifest] = {}
     for path in paths:
-        if not path.exists():
-            raise FolderError(f"cannot read {path}: there is no such file or folder")
-        for file in files(path) if path.is_dir() else [path]:
-            for manifest in read(file, str(file)):
-                with manifest.located():
-                    known.check_type(manifest.body)
-                    identity = _identity(manifest.body)
-                    other = taken.setdefault(identity, manifest)
-                    if other is not manifest:
-                        raise InvalidError("metadata.name", f"{' '.join(identity[1:])} is in {other.where} already")
-                yield manifest
+        for manifest in read_all(path):
+            with manifest.located():
+                known.check_type(manifest.body)
+                identity = _identity(manifest.body)
+                other = taken.setdefault(identity, manifest)
+                if other is not manifest:
+                    raise InvalidError("metadata.name", f"{' '.join(identity[1:])} is in {other.where} already")
+            yield manifest
 
 
 def _identity(body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,7 +97,7 @@ def _chosen(paths: Sequence[Path], xrds: Sequence[Manifest], name: str) -> Manif
     where = ", ".join(map(str, paths))
     listed = ", ".join(sorted(str(m.body["metadata"]["name"]) for m in xrds))
     if not xrds:
-        raise FolderError(f"cannot make a Promise of {where}: it holds no {definition.KIND}")
+        raise FolderError(f"cannot make a Promise of {where}: it holds no {definition.KIND}{below(paths)}")
     if not name:
         if len(xrds) > 1:
             raise FolderError(f"cannot make a Promise of {where}: it holds the XRDs {listed}; say which by --xrd NAME")

@@ -25,6 +25,13 @@ app = typer.Typer(
 )
 
 
+class Action(StrEnum):
+    """What Kratix runs a pipeline for."""
+
+    configure = "configure"
+    delete = "delete"
+
+
 class WhenDenied(StrEnum):
     """What becomes of the workflow when a gate denies, or an input is not there."""
 
@@ -81,8 +88,8 @@ def delegate(
     Kratix delivers it to a cluster that has Crossplane; when the request goes, it goes. `promise from-xrd` makes the
     Promise that runs this.
     """
-    from bridge.stage import delegate
     from bridge.stage.folders import Folders
+    from bridge.translate import delegate
     from function.api.errors import InvalidError
 
     folders = Folders(folder)
@@ -166,7 +173,7 @@ def promise(
 @app.command()
 def crossplane(
     promise: Annotated[str, _PROMISE] = "crossplane",
-    action: Annotated[str, _ACTION] = "configure",
+    action: Annotated[Action, _ACTION] = Action.configure,
     charts: Annotated[Path, _CHARTS] = Path("/charts"),
     helm: Annotated[str, _HELM] = "helm",
     folder: Annotated[Path, _FOLDER] = Path("/kratix"),
@@ -183,12 +190,12 @@ def crossplane(
     folders = Folders(folder)
     request = folders.request()
     try:
-        if action == "delete":
+        if action is Action.delete:
             crossplane.check_deletion(request)
             return
         made = crossplane.documents(request, crossplane.Charts(charts, helm), promise)
     except InvalidError as error:
-        verb = "delete" if action == "delete" else "install"
+        verb = "delete" if action is Action.delete else "install"
         what = f"{verb} Crossplane {request['metadata']['name']}"
         raise FolderError(f"cannot {what}: {folders.input}, {error}") from None
     for filepath, document in made:
@@ -210,7 +217,7 @@ def _holds(when: str, request: Mapping[str, Any]) -> bool:
         raise FolderError(f"cannot use --when: it cannot be evaluated: {error}") from None
 
 
-def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+def pairs(given: Sequence[str], option: str, form: str = "KEY=VALUE") -> dict[str, str]:
     """KEY=VALUE, as a person types labels.
 
     Raises:
@@ -220,7 +227,7 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise typer.BadParameter(f"must be KEY=VALUE, not {text}", param_hint=option)
+            raise typer.BadParameter(f"must be {form}, not {text}", param_hint=option)
         found[key] = value
     return found
 
@@ -242,8 +249,7 @@ def _reader(paths: Sequence[Path]) -> Reader:
         from bridge.stage.live import Live
 
         return Live()
-    from bridge.manifest import files, read
+    from bridge.manifest import read_all
     from function.simulate.cluster import Cluster
 
-    listed = [file for path in paths for file in (files(path) if path.is_dir() else [path])]
-    return Cluster.of(manifest.body for file in listed for manifest in read(file, str(file)))
+    return Cluster.of(manifest.body for path in paths for manifest in read_all(path))

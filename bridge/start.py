@@ -26,6 +26,9 @@ _LEASE = typer.Option("--lease-namespace", help="Of the Lease: all bridges of a 
 _RESYNC = typer.Option("--resync", metavar="DURATION", help="How often all is looked at again: 10m, 1h30m, ...")
 _WORKERS = typer.Option("--workers", min=1, max=64, help="How many objects at once on each cluster.")
 _DRY = typer.Option("--dry-run", help="Print what would change on the clusters, change nothing, and end.")
+_RELEASE = typer.Option(
+    "--release", help="Take the bridge's finalizer off all XRs, and end: before it is uninstalled. Stop bridges first."
+)
 _TEXT = typer.Option("--text", help="Log for people; by default JSON.")
 _DEBUG = typer.Option("--debug", "-d", help="Log more.")
 
@@ -40,6 +43,7 @@ def bridge(
     resync: Annotated[str, _RESYNC] = "10m",
     workers: Annotated[int, _WORKERS] = 4,
     dry_run: Annotated[bool, _DRY] = False,  # noqa: FBT002 - typer makes it a flag
+    release: Annotated[bool, _RELEASE] = False,  # noqa: FBT002 - so too
     text: Annotated[bool, _TEXT] = False,  # noqa: FBT002 - so too
     debug: Annotated[bool, _DEBUG] = False,  # noqa: FBT002 - so too
 ) -> int:
@@ -54,6 +58,7 @@ def bridge(
       kratix-crossplane bridge
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --text --listen 127.0.0.1:8080
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --dry-run
+      kratix-crossplane bridge --kubeconfig ~/.kube/platform --release
     """
     from bridge import log, main
     from function.api.fields import seconds
@@ -62,9 +67,11 @@ def bridge(
         period = seconds(resync)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--resync") from None
-    log.to_stderr(for_people=text or dry_run, verbose=debug, quiet=dry_run)
+    if dry_run and release:
+        raise typer.BadParameter("changes XRs, and --dry-run changes nothing", param_hint="--release")
+    log.to_stderr(for_people=text or dry_run or release, verbose=debug, quiet=dry_run or release)
     flags = main.Flags(
-        kubeconfig, context, namespace, identity, listen, lease_namespace, float(period), workers, dry_run
+        kubeconfig, context, namespace, identity, listen, lease_namespace, float(period), workers, dry_run, release
     )
     try:
         return main.run(flags)

@@ -22,15 +22,33 @@ from bridge.apply import Result
 from bridge.clusters import Cluster
 from bridge.errors import ClusterError
 from bridge.fleet import Connect, Fleet
+from bridge.mirrors import Mirrors
 from bridge.queue import Queue, Workers
 from bridge.resources import Resource
-from bridge.sync import clusters, destinations, gitops, installations, kept, kinds, promises, replies, xrds
+from bridge.store import Key
+from bridge.sync import (
+    clusters,
+    deletions,
+    destinations,
+    gitops,
+    installations,
+    kept,
+    kinds,
+    placements,
+    promises,
+    replies,
+    requests,
+    versions,
+    wards,
+    xrds,
+)
 from bridge.sync.board import Kind
 from bridge.sync.desk import Memory
 from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
 from bridge.voice import Voice
+from function.api.names import DELETE_FINALIZER
 
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
@@ -60,6 +78,7 @@ class Options:
         instance: Which of its processes this is.
         resync: After how many seconds everything is looked at again.
         workers: How many at once on each cluster.
+        image: This project's own, for the pods of delete pipelines; empty where it is not known.
     """
 
     identity: str
@@ -67,6 +86,7 @@ class Options:
     instance: str
     resync: float = 600.0
     workers: int = 4
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +133,15 @@ class Bridge:
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
         self._told: dict[str, Memory] = {}
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
+        self.mirrors = Mirrors(
+            self.platform,
+            self.queue,
+            lambda: self.fleet.sites,
+            self.fleet.unmade,
+            clock=outside.clock,
+            now=outside.now,
+        )
+        self._deletions = deletions.Deletions(outside.clock, outside.now, options.image)
         self._workers = Workers(self.queue, self._work_own, expected=(ClusterError,), count=2)
 
     def start(self, stop: threading.Event) -> bool:
@@ -129,7 +158,7 @@ class Bridge:
 
     def sick(self) -> str:
         """Why the process should be restarted; empty where it should not."""
-        for watch in self.platform.watches:
+        for watch in (*self.platform.watches, *(watch for _, watch in self.mirrors.watches)):
             if watch.health.synced and not watch.health.alive:
                 return f"the watch {watch.name} has ended"
         return ""
@@ -139,11 +168,13 @@ class Bridge:
         self._workers.stop(_STOP)
         for name in self.fleet.sites:
             self.fleet.close(name)
+        self.mirrors.stop()
         for watch in self.platform.watches:
             watch.stop(timeout=1.0)
 
     def _on_site(self, name: str) -> None:
         self.queue.add(Task(CLUSTER, name))
+        self.mirrors.changed(name)
 
     def _on_secret(self, name: str) -> None:
         for site in self.fleet.with_secret(name):
@@ -155,6 +186,7 @@ class Bridge:
             xrds = {each.xrd(prefix) for each in (old, new) if each is not None} - {""}
             others = {each for xrd in xrds for each in self.platform.claimants(xrd, prefix)}
             self._look(site, "Promise", {name, *others})
+        self.mirrors.promise(name, new)
 
     def _on_input(self, promise: str) -> None:
         for site in self.fleet.sites.values():
@@ -168,6 +200,7 @@ class Bridge:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
         self._look(site, "Promise", {*of, *others})
         self._look_at_xrds(site, kind, name)
+        self._look_at_deletions(site, kind, name, of)
         if kind is kinds.WORK and not of:
             self._look(site, "Destination", [""])
 
@@ -175,6 +208,12 @@ class Bridge:
         if site.ready and site.spec.imports is not None and kind in (kinds.XRD, kinds.COMPOSITION):
             every = (made.name for made in site.shelves[kinds.XRD].all())
             site.add(xrds.NAME, [name] if kind is kinds.XRD else every)
+
+    def _look_at_deletions(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
+        if site.ready and kind is kinds.XRD:
+            site.add(deletions.LOOK, [name])
+        elif site.ready and kind is kinds.COMPOSITION:
+            site.add(deletions.LOOK, {made.name for each in of for made in site.own(kinds.XRD, each)})
 
     def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
         self._look(site, "Destination", of)
@@ -195,20 +234,41 @@ class Bridge:
         for kind, names in everything(site, self.platform).items():
             self._look(site, kind, sorted(names), within)
         self._look_at_xrds(site, kinds.COMPOSITION, "")
+        if kinds.XRD in site.shelves:
+            own = (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made))
+            site.add(deletions.LOOK, own, within)
         if site.spec.replies is not None:
             site.add(replies.NAME, [""])
             site.add(installations.NAME, [""])
+        self.mirrors.look(site)
 
     def _work_own(self, task: Task) -> float | None:
         return self._timed(task, lambda: self._own(task))
 
-    def _own(self, task: Task) -> None:
+    def _own(self, task: Task) -> float | None:
+        if task.controller in (placements.NAME, versions.NAME):
+            return self.mirrors.place(task)
         if task.controller == CLUSTER:
+            self._release_first(task.cluster)
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self.queue.add_after(Task(REPORT, task.cluster), _REPORT_AFTER)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
+        return None
+
+    def _release_first(self, name: str) -> None:
+        """Before a CrossplaneCluster that was deleted is forgotten, its XRs lose the finalizer that it put on them."""
+        site = self.fleet.sites.get(name)
+        gone = self.platform.sites.store.get(Key("", name)) is None
+        if site is None or not gone or site.by_gitops or site.spec.deletions is None:
+            return
+        if site.reach.status == "True":
+            # Work that is under way must not put it on again.
+            site.spec = site.spec.model_copy(update={"deletions": None})
+            wards.release_all(site)
+        else:
+            _log.warning("XRs may keep a finalizer", extra=log.about(cluster=name, reason=DELETE_FINALIZER))
 
     def _work(self, site: Site, task: Task) -> float | None:
         try:
@@ -240,7 +300,13 @@ class Bridge:
         if not site.ready or site.reach.status == "False":
             return None  # everything is looked at when it is reached
         if task.controller == promises.NAME:
-            return promises.reconcile(site, self.platform, task.name, self._voice.tell)
+            again = promises.reconcile(site, self.platform, task.name, self._voice.tell)
+            self.mirrors.published(site, task.name)
+            return again
+        if task.controller in (requests.NAME, requests.SWEEP):
+            return self.mirrors.work(site, task)
+        if task.controller in (deletions.NAME, deletions.LOOK):
+            return self._deletions.work(site, task)
         if task.controller == destinations.NAME:
             return destinations.reconcile(site, self.platform, task.name)
         if task.controller == xrds.NAME:
@@ -262,6 +328,7 @@ class Bridge:
         except ClusterError as error:
             if before[1] != "False" and not site.closed.is_set():
                 _log.warning("lost", extra=log.about(cluster=site.name, error=str(error)))
+                self.mirrors.lost(site.name)
             return _PROBE_AGAIN
         if not site.ready:
             return again

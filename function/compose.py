@@ -161,7 +161,7 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
             "deliver.object.apiVersion",
             f"{api_version} is cluster-scoped, and a namespaced XR composes only namespaced objects",
         )
-    inventory = {destination.name: destination for destination in seen.destinations}
+    inventory = seen.destinations.by_name
     for group in schedule.groups:
         for target in _targets(group, schedule):
             config = _provider_config(inventory.get(target), target, seen, api_version)

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from google.protobuf import struct_pb2
 
 from function import require, validate
 from function.api import destination, names, promise
 from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput, parse
+from function.kept import Kept
 from function.model import (
     Condition,
     Hold,
@@ -37,9 +38,13 @@ from function.model import (
 )
 from function.structs import at, plain, strings
 
-_CACHED_PLANS = 64
-
-_plans: OrderedDict[bytes, Plan] = OrderedDict()
+_MIB = 2**20
+# Of each as many as one process serves at once: Compositions with their Promises, what XRs share, inventories.
+_plans = Kept[Plan](64, 4 * _MIB)
+_promises = Kept[promise.Promise](64, 2 * _MIB)
+_shared = Kept[JsonObject](256, 2 * _MIB)
+_inventories = Kept[destination.Inventory](2, 16 * _MIB)
+_copied_inventories = Kept[destination.Inventory](2, 16 * _MIB)
 
 
 def plan(req: fnv1.RunFunctionRequest) -> Plan:
@@ -52,15 +57,7 @@ def plan(req: fnv1.RunFunctionRequest) -> Plan:
     """
     if not req.HasField("input"):
         raise InvalidError("input", f"is required: a {names.INPUT_KIND} of {names.INPUT_API_VERSION}")
-    key = req.input.SerializeToString(deterministic=True)
-    known = _plans.get(key)
-    if known is None:
-        known = validate.plan(parse(plain(req.input, "input")))
-        _plans[key] = known
-        if len(_plans) > _CACHED_PLANS:
-            _plans.popitem(last=False)
-    _plans.move_to_end(key)
-    return known
+    return _plans.get(req.input, lambda: validate.plan(parse(plain(req.input, "input"))))
 
 
 def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
@@ -81,7 +78,7 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
         request=xr,
         promise=planned.promise,
         context={},
-        destinations=(),
+        destinations=destination.Inventory(),
         observed=delivered,
         jobs=jobs,
         strangers={
@@ -111,17 +108,31 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
     for source in seen.input.context:
         if context[source.name] is None and not source.optional and hold is None:
             hold = _context_missing(source, seen)
+    hold = _paused(seen.request, found) or hold
     return dataclasses.replace(
         seen,
         promise=found,
         context=context,
-        destinations=tuple(sorted(_destinations(req, seen.input), key=lambda d: d.name)),
+        destinations=_inventory(req, seen.input),
         work_placements=tuple(sorted(_work_placements(req), key=lambda w: w.name)),
         outputs=tuple(_objects(req, require.OUTPUTS)),
         pods=tuple(_objects(req, require.PODS)),
         schema=_status_schema(req, seen.request),
         hold=hold,
     )
+
+
+def _paused(xr: Request, found: promise.Promise | None) -> Hold | None:
+    """Kratix looks at the Promise first, and at nothing else then (dynamic_resource_request_controller.go)."""
+    if found is not None and found.paused:
+        what = f"Promise {found.name}"
+    elif lookup(xr.body, "metadata", "labels", names.KRATIX_PAUSED_LABEL) == "true":
+        what = f"this {xr.kind}"
+    else:
+        return None
+    message = f"nothing changes while the label {names.KRATIX_PAUSED_LABEL} of {what} is true"
+    # Nobody refused anything: what is there stays Ready.
+    return Hold(names.WORKFLOW_COMPLETED, names.PAUSED, message, missing=True)
 
 
 def _status_schema(req: fnv1.RunFunctionRequest, xr: Request) -> JsonObject | None:
@@ -199,15 +210,21 @@ def _promise(req: fnv1.RunFunctionRequest, name: str) -> tuple[promise.Promise |
     items = req.required_resources[require.PROMISE].items
     if not items:
         return None, Hold(names.CHECKS_PASSED, "PromiseMissing", f"Promise {name} is not there", missing=True)
-    return promise.from_manifest(plain(items[0].resource, f"Promise {name}"), f"Promise {name}"), None
+    found = items[0].resource
+    path = f"Promise {name}"
+    return _promises.get(found, lambda: promise.from_manifest(plain(found, path), path)), None
 
 
 def _context(req: fnv1.RunFunctionRequest, source: ContextSource, path: str) -> Any:
     items = req.required_resources[require.CONTEXT + source.name].items
     if source.match_labels is None:
-        return plain(items[0].resource, path) if items else None
-    values = [plain(item.resource, path) for item in items]
+        return _object(items[0].resource, path) if items else None
+    values = [_object(item.resource, path) for item in items]
     return sorted(values, key=lambda v: (str(lookup(v, "metadata", "namespace")), str(lookup(v, "metadata", "name"))))
+
+
+def _object(struct: struct_pb2.Struct, path: str) -> JsonObject:
+    return _shared.get(struct, lambda: plain(struct, path))
 
 
 def _context_missing(source: ContextSource, seen: Seen) -> Hold:
@@ -217,12 +234,22 @@ def _context_missing(source: ContextSource, seen: Seen) -> Hold:
     return Hold(names.CHECKS_PASSED, "ContextMissing", message, missing=True)
 
 
-def _destinations(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Iterator[destination.Destination]:
-    """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
+def _inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination.Inventory:
     if require.DESTINATIONS not in req.required_resources:
-        return
+        return destination.Inventory()
+    listed = req.required_resources[require.DESTINATIONS]
     copied = given.schedule.inventory == "EnvironmentConfig"
-    for item in req.required_resources[require.DESTINATIONS].items:
+    kept = _copied_inventories if copied else _inventories
+
+    def made() -> destination.Inventory:
+        return destination.Inventory(sorted(_destinations(listed, copied=copied), key=lambda each: each.name))
+
+    return kept.get(listed, made)
+
+
+def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destination.Destination]:
+    """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
+    for item in listed.items:
         metadata = at(item.resource, "metadata")
         # The bridge copies a Destination's name, labels, annotations and spec into an EnvironmentConfig's data.
         data = at(item.resource, "data") if copied else None

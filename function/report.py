@@ -14,7 +14,7 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import status, structs
+from function import beacon, status, structs
 from function.api import names, work
 from function.api.errors import shorten
 from function.api.fields import seconds
@@ -66,6 +66,15 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
     for condition in conditions:
         _add_condition(rsp, condition)
     return rsp
+
+
+def is_timeless(rsp: fnv1.RunFunctionResponse) -> bool:
+    """Whether a response follows from its request alone: the clock is read for pipelines only, and nothing failed."""
+    failed = any(result.severity == fnv1.SEVERITY_FATAL for result in rsp.results)
+    return not failed and any(
+        condition.type == names.WORKFLOW_COMPLETED and condition.reason in ("NoPipelines", "NotUsed")
+        for condition in rsp.conditions
+    )
 
 
 def invalid(req: fnv1.RunFunctionRequest, message: str) -> fnv1.RunFunctionResponse:
@@ -231,6 +240,8 @@ def _ttl(seen: Seen, outcome: Outcome, *, ready: bool) -> int:
     if outcome.under_way is not None:
         poll = _POLL_RUNNING if outcome.under_way.reason in names.UNDER_WAY else _POLL_HELD
         return max(1, min(wanted, outcome.under_way.due or poll))
+    if outcome.progress is not None and outcome.progress.due is not None:
+        wanted = max(1, min(wanted, outcome.progress.due))
     if outcome.hold is not None:
         return min(wanted, _POLL_HELD)
     return wanted if ready else min(wanted, _POLL_DELIVERING)
@@ -248,7 +259,8 @@ def _watch_is_off(seen: Seen) -> bool:
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
     delivered = outcome.delivery.composed if outcome.delivery else ()
-    composed = {item.key: item for item in (*delivered, *outcome.jobs)}
+    lit = beacon.lit(seen)
+    composed = {item.key: item for item in (*delivered, *outcome.jobs, *((lit,) if lit else ()))}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
         # An earlier step held it, for this step to take over (read.py refuses any other).
         del rsp.desired.resources[key]

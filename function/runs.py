@@ -39,6 +39,7 @@ class Try:
         whole: Whether all that its pod needs to run is there.
         blocked: Whether it runs, and a person has to do something before it can go on.
         asked: What the XR's label for a manual run was when it was made; `resumed` that for going on.
+        paused: Whether its XR or Promise was paused while it was there.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Try:
     stopped: bool = False
     asked: str = ""
     resumed: str = ""
+    paused: bool = False
     produced: Produced | None = None
     control: Control = field(default_factory=Control)
 
@@ -85,6 +87,17 @@ class Run:
         return next(
             (each for each in self.tries.values() if each.phase == "Running" and not (each.ended or each.stopped)), None
         )
+
+    @property
+    def paused(self) -> bool:
+        """Whether its XR or Promise was paused since it began."""
+        return any(each.paused for each in self.tries.values())
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it was complete; None where it is not."""
+        times = [each.ended for each in self.tries.values() if each.ended is not None]
+        return max(times) if self.complete and times else None
 
     @property
     def asked(self) -> str:
@@ -139,6 +152,7 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
         "attempt": int(attempt) if attempt.isdecimal() and len(attempt) < 9 else 1,
         "asked": annotations.get(names.ASKED_ANNOTATION, ""),
         "resumed": annotations.get(names.RESUMED_ANNOTATION, ""),
+        "paused": names.PAUSED_ANNOTATION in annotations,
     }
     ended = _ended(job)
     if ended is None:

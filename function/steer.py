@@ -17,6 +17,7 @@ from function import pods, runs
 from function.api import names
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
+from function.api.promise import Action
 from function.model import Seen, lookup, texts
 from function.runs import Run, Try
 
@@ -36,12 +37,15 @@ _LEGACY = (
 )
 
 
-def content(seen: Seen, pipelines: Sequence[Pipeline]) -> str:
+def content(seen: Seen, pipelines: Sequence[Pipeline], action: Action = "configure") -> str:
     """What determines the result, as Kratix hashes it (pipeline_factory.go: getObjAndHash): no metadata but the spec.
 
     Of the Promise it is the version and the pipelines, and for a cluster-scoped XR where they run: what else is in it
-    does not reach a container here.
+    does not reach a container here. An XR that goes is deleted once, whatever becomes of its spec meanwhile, and one
+    that comes after it under its name is another.
     """
+    if action == "delete":
+        return json.dumps({"uid": lookup(seen.request.body, "metadata", "uid"), "action": action}, sort_keys=True)
     spec = lookup(seen.request.body, "spec")
     own = dict(spec) if isinstance(spec, Mapping) else {}
     reserved = (_CROSSPLANE,) if _CROSSPLANE in own else _LEGACY
@@ -69,6 +73,7 @@ class Wanted:
     path: str
     found: tuple[Run, ...]
     content: str
+    action: Action = "configure"
 
     @property
     def newest(self) -> Run | None:
@@ -77,9 +82,11 @@ class Wanted:
 
     @property
     def current(self) -> Run | None:
-        """The newest run, where it is one of this request and this Promise, and nobody has asked for another."""
+        """The newest run, where it is one of this request and this Promise, and no other is due or asked for."""
         newest = self.newest
-        if newest is None or newest.digest != runs.digest(self.content, newest.number) or self.is_asked:
+        if newest is None or newest.digest != runs.digest(self.content, newest.number):
+            return None
+        if self.is_asked or newest.paused or (self.left is not None and self.left <= 0):
             return None
         return newest
 
@@ -87,6 +94,17 @@ class Wanted:
     def is_asked(self) -> bool:
         """Whether a person has asked for a new run since the newest began."""
         return bool(self.asked) and self.newest is not None and self.asked != self.newest.asked
+
+    @property
+    def left(self) -> int | None:
+        """Seconds until the pipelines run again though nothing changed; None where they do not."""
+        given = self.seen.input.workflow.reconciliation_interval
+        promise = self.seen.promise.reconciliation_interval if self.seen.promise else 0
+        interval = seconds(given) if given else promise
+        ended = self.newest.ended if self.newest else None
+        if not interval or ended is None or self.paused or self.action == "delete":
+            return None
+        return _left(self, ended, interval)
 
     @property
     def asked(self) -> str:
@@ -159,7 +177,7 @@ def decide(wanted: Wanted) -> Decision:
             return _waiting(wanted, current, each)
     names_ = ", ".join(pipeline.name for pipeline in wanted.pipelines)
     what = f"pipeline {names_}" if len(wanted.pipelines) == 1 else f"pipelines {names_}"
-    return Decision("Completed", f"{what} succeeded", current, done=True)
+    return Decision("Completed", f"{what} succeeded", current, due=wanted.left, done=True)
 
 
 def _superseded(wanted: Wanted, running: Try) -> Decision:

@@ -26,7 +26,13 @@ def plain(struct: struct_pb2.Struct, path: str) -> dict[str, Any]:
     Raises:
         InvalidError: For nesting beyond MAX_DEPTH, a number that JSON does not have, or a NUL in a string.
     """
-    return {_string(key, path): _plain(value, path, 1) for key, value in struct.fields.items()}
+    return _fields(struct, path, 1)
+
+
+def _fields(struct: struct_pb2.Struct, path: str, depth: int) -> dict[str, Any]:
+    # By key: a protobuf map's items() is Python's, and slower than all the rest of this.
+    fields = struct.fields
+    return {_string(key, path): _plain(fields[key], path, depth) for key in fields}
 
 
 def _plain(value: struct_pb2.Value, path: str, depth: int) -> Any:
@@ -40,7 +46,7 @@ def _plain(value: struct_pb2.Value, path: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise InvalidError(path, f"is nested deeper than {MAX_DEPTH} levels")
     if kind == "struct_value":
-        return {_string(key, path): _plain(item, path, depth + 1) for key, item in value.struct_value.fields.items()}
+        return _fields(value.struct_value, path, depth + 1)
     if kind == "list_value":
         return [_plain(item, path, depth + 1) for item in value.list_value.values]
     return None
@@ -75,7 +81,8 @@ def strings(struct: object) -> dict[str, str]:
     """The string values of a Struct, such as labels; other values are left out."""
     if not isinstance(struct, struct_pb2.Struct):
         return {}
-    return {k: v.string_value for k, v in struct.fields.items() if v.HasField("string_value")}
+    fields = struct.fields
+    return {key: value.string_value for key in fields if (value := fields[key]).HasField("string_value")}
 
 
 def fill(struct: struct_pb2.Struct, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from function import cel
@@ -33,7 +34,9 @@ def plan(given: PromiseInput) -> Plan:
 
 def _inline(given: PromiseInput) -> Promise | None:
     source = given.promise
-    return None if source.spec is None else from_spec(str(source.name), source.version, source.spec, "promise")
+    if source.spec is None:
+        return None
+    return replace(from_spec(str(source.name), source.version, source.spec, "promise"), paused=source.paused)
 
 
 def _expressions(given: PromiseInput) -> Iterator[tuple[str, str, frozenset[str]]]:

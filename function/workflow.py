@@ -18,6 +18,7 @@ from function.api import names, promise
 from function.api.errors import InvalidError, join
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
+from function.api.promise import Action
 from function.model import Composed, JsonObject, Produced, Progress, Seen, lookup, texts
 from function.runs import Run, Try
 from function.steer import Decision, Start, Wanted
@@ -26,20 +27,24 @@ from function.steer import Decision, Start, Wanted
 _REFERRING = ("Job", "RoleBinding")
 
 
-def advance(seen: Seen) -> Progress:
+def advance(seen: Seen, action: Action = "configure") -> Progress:
     """How far the resource workflow is, and which Jobs should be.
+
+    Args:
+        action: Crossplane calls no function for an XR that goes, so `delete` is what the bridge asks (teardown.py).
 
     Raises:
         InvalidError: A Pipeline cannot be read or run, with the path of the field; or the XR asks for a dry run.
     """
     if seen.input.workflow.pipelines == "None":
         return Progress(done=True, reason="NotUsed", message="workflow.pipelines is None")
-    _check_dry_run(seen)
-    pipelines, path = _pipelines(seen)
+    if action == "configure":
+        _check_dry_run(seen)
+    pipelines, path = _pipelines(seen, action)
     if not pipelines:
         return Progress(done=True, reason="NoPipelines", message="there are no pipelines to run")
     found = runs.read(seen)
-    wanted = Wanted(seen, pipelines, path, found, steer.content(seen, pipelines))
+    wanted = Wanted(seen, pipelines, path, found, steer.content(seen, pipelines, action), action)
     decided = steer.decide(wanted)
     good = next((run for run in reversed(found) if run.complete), None)
     return Progress(
@@ -54,8 +59,15 @@ def advance(seen: Seen) -> Progress:
 
 
 def hold(seen: Seen) -> tuple[Composed, ...]:
-    """Every Job as it is: something before the workflow cannot decide."""
-    return tuple(_held(seen, key) for key in sorted(seen.jobs))
+    """Every Job as it is: something before the workflow cannot decide.
+
+    While a person has paused everything, Jobs note it: once it goes on Kratix runs all pipelines again
+    (dynamic_resource_request_controller.go: HasReconcilePausedCondition), and so does `steer`.
+    """
+    paused = seen.hold is not None and seen.hold.reason == names.PAUSED
+    noted = {names.PAUSED_ANNOTATION: "true"} if paused else {}
+    held = (_held(seen, key) for key in sorted(seen.jobs))
+    return tuple(_annotated(item, noted, end=False) if item.manifest["kind"] == "Job" else item for item in held)
 
 
 def _check_dry_run(seen: Seen) -> None:
@@ -71,13 +83,13 @@ def _check_dry_run(seen: Seen) -> None:
         raise InvalidError(f"metadata.labels[{names.KRATIX_DRY_RUN_LABEL}]", cause)
 
 
-def _pipelines(seen: Seen) -> tuple[tuple[Pipeline, ...], str]:
+def _pipelines(seen: Seen, action: Action) -> tuple[tuple[Pipeline, ...], str]:
     given = seen.input.workflow.pipelines
-    if isinstance(given, list):
+    if isinstance(given, list) and action == "configure":
         return promise.read_pipelines(given, "workflow.pipelines"), "workflow.pipelines"
     assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
     path = "promise" if seen.input.promise.spec is not None else f"Promise {seen.promise.name}"
-    return seen.promise.pipelines("resource", "configure", path), join(path, "spec.workflows.resource.configure")
+    return seen.promise.pipelines("resource", action, path), join(path, f"spec.workflows.resource.{action}")
 
 
 def _in_force(good: Run | None) -> tuple[Produced, ...] | None:
@@ -185,7 +197,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
         promise=given.promise_name,
         request=seen.request,
         workflow="resource",
-        action="configure",
+        action=wanted.action,
         plural=seen.promise.plural if seen.promise else "",
         publishes=_publishes(seen),
         namespace=seen.run_namespace,

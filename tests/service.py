@@ -1,11 +1,11 @@
-"""The pipelines of example/postgres-service's Promise, their containers run as processes over Kratix's folders."""
+"""A Promise's pipelines, that of example/postgres-service by default: containers run as processes over Kratix's folders."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,34 +40,45 @@ def request(name: str) -> Manifest:
     return given
 
 
-def pipeline(name: str) -> Manifest:
-    """A pipeline of the Promise's workflows."""
-    workflows = PROMISE["spec"]["workflows"]
-    [found] = [p for kind in workflows.values() for p in kind["configure"] if p["metadata"]["name"] == name]
-    return dict(found)
+def pipeline(name: str, promise: Manifest = PROMISE) -> tuple[str, Manifest]:
+    """A pipeline of a Promise's workflows, behind its action: configure or delete."""
+    workflows = promise["spec"]["workflows"].values()
+    [found] = [(a, p) for kind in workflows for a in kind for p in kind[a] if p["metadata"]["name"] == name]
+    return found
 
 
 def containers(name: str) -> list[Manifest]:
     """The containers of a pipeline."""
-    return list(pipeline(name)["spec"]["containers"])
+    return list(pipeline(name)[1]["spec"]["containers"])
 
 
-def run(name: str, body: Mapping[str, Any], root: Path, *, kubeconfig: Path | None = None) -> Ended:
+def run(
+    name: str,
+    body: Mapping[str, Any],
+    root: Path,
+    *,
+    kubeconfig: Path | None = None,
+    promise: Manifest = PROMISE,
+    more: Sequence[str] = (),
+) -> Ended:
     """Run a pipeline for an object, its containers one after another.
 
     Args:
         kubeconfig: The cluster to read context from; the example's files without it.
+        more: Arguments of each container, beside its own.
     """
+    action, found = pipeline(name, promise)
     (root / "input").mkdir(parents=True)
     (root / "input/object.yaml").write_text(yaml.safe_dump(dict(body)), encoding="utf-8")
-    environment = {**os.environ, "KRATIX_PROMISE_NAME": PROMISE["metadata"]["name"]}
+    kratix = {"KRATIX_PROMISE_NAME": promise["metadata"]["name"], "KRATIX_WORKFLOW_ACTION": action}
+    environment = {**os.environ, **kratix}
     if kubeconfig:
         environment["KUBECONFIG"] = str(kubeconfig)
     completed, said = True, ""
-    for container in containers(name):
+    for container in found["spec"]["containers"]:
         assert container["command"] == ["kratix-crossplane"]
         variables = {entry["name"]: entry["value"] for entry in container.get("env", ())}
-        arguments = [*container["args"], f"--folder={root}"]
+        arguments = [*container["args"], f"--folder={root}", *more]
         if container["args"][1] == "promise" and not kubeconfig:
             arguments.append(f"--context={EXAMPLE / 'context.yaml'}")
         done = subprocess.run(
@@ -75,7 +86,7 @@ def run(name: str, body: Mapping[str, Any], root: Path, *, kubeconfig: Path | No
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,  # a busy machine is no mistake
             check=False,
         )
         completed, said = done.returncode == 0, done.stderr

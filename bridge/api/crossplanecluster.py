@@ -98,6 +98,17 @@ class Replies(_Model):
     )
 
 
+class Deletions(_Model):
+    """Delete pipelines of Promises run before their XRs go."""
+
+    image: str = Field(
+        "",
+        max_length=512,
+        description="This project's image, for the reader and the writer of a pipeline's pod, where the Promise's "
+        "input says none. By default what the bridge's environment says in FUNCTION_KRATIX_IMAGE.",
+    )
+
+
 class Spec(_Model):
     """What a CrossplaneCluster is to be."""
 
@@ -125,6 +136,9 @@ class Spec(_Model):
     )
     function: Name = Field(FUNCTION, description="The name of function-kratix as it is installed there.")
     imports: Imports | None = Field(None, description="Make XRDs of this cluster Promises of the platform.")
+    deletions: Deletions | None = Field(
+        None, description="Run a Promise's delete pipelines before an XR of it goes, which a finalizer sees to."
+    )
     replies: Replies | None = Field(
         None, description="Bring health and status of XRs back to the requests that were delegated to them."
     )

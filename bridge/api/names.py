@@ -20,6 +20,22 @@ INPUT_KEY: Final = "input.yaml"
 # On what stands for a Destination: its name, which the object's own may not be.
 DESTINATION_ANNOTATION: Final = f"{GROUP}/destination"
 
+# On a Promise: its requests on the platform become XRs ("mirrored requests", sync/requests.py).
+MIRROR_LABEL: Final = f"{GROUP}/mirror"
+# On a Promise whose requests are mirrored: `function` says that its resource workflow is the function's alone. Kratix
+# must then keep off it, which its own label kratix.io/paused on the Promise sees to.
+WORKFLOW_LABEL: Final = f"{GROUP}/workflow"
+WORKFLOW_OF_FUNCTION: Final = "function"
+# On a Promise or a request, an annotation: the labels that a CrossplaneCluster must have, as `zone=eu,tier=prod`.
+CLUSTERS_ANNOTATION: Final = f"{GROUP}/clusters"
+# On a Promise, an annotation: Keep or Move, as `schedule.whenMisplaced` of the function's input.
+MISPLACED_ANNOTATION: Final = f"{GROUP}/when-misplaced"
+# On a Promise, an annotation: the keys of the labels of a request that its XR gets, with commas; by default all that
+# belong to nobody (translate/delegate.py).
+LABELS_ANNOTATION: Final = f"{GROUP}/labels"
+# On a CrossplaneCluster: mirrored requests leave it, and none comes.
+DRAIN_LABEL: Final = f"{GROUP}/drain"
+
 REACHABLE: Final = "Reachable"
 SYNCED: Final = "Synced"
 

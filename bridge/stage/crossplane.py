@@ -155,7 +155,7 @@ def _spec(request: JsonObject) -> JsonObject:
             raise InvalidError(f"spec.{field}", "must be a list")
     for field in _PACKAGES:
         for i, entry in enumerate(spec.get(field) or []):
-            if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            if not (isinstance(entry, Mapping) and all(isinstance(entry.get(key), str) for key in ("name", "package"))):
                 raise InvalidError(f"spec.{field}[{i}]", "must be an object with name and package")
     return spec
 

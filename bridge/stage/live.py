@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import client, config, dynamic
 from kubernetes.dynamic import exceptions
 
@@ -53,7 +54,9 @@ class Live:
             cause = "the pipeline's ServiceAccount may not; grant it in the Pipeline's spec.rbac.permissions"
             raise FolderError(f"cannot read {what}: {cause}") from None
         except config.ConfigException:
-            raise FolderError(f"cannot read {what}: there is neither a ServiceAccount nor a kubeconfig") from None
+            raise FolderError(
+                f"cannot read {what}: there is neither a ServiceAccount nor a kubeconfig to use"
+            ) from None
         except (client.ApiException, urllib3.exceptions.HTTPError) as error:
             cause = str(getattr(error, "reason", "") or type(error).__name__)
             raise FolderError(f"cannot read {what}: the API server does not answer ({cause:.160})") from None
@@ -64,5 +67,8 @@ def _connect() -> client.ApiClient:
     try:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call] # it has no hints
     except config.ConfigException:
-        config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call] # it has no hints
+        try:
+            config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call] # it has no hints
+        except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError):
+            raise config.ConfigException from None
     return client.ApiClient(settings)

@@ -15,6 +15,7 @@ from bridge.errors import ApiError
 from bridge.observed import seen
 from bridge.resources import Resource, UnknownKindError
 from bridge.store import Key
+from bridge.sync import kinds
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health, reply
@@ -47,8 +48,8 @@ class Found:
     """
 
     of: Subject
-    body: _Object
     resource: Resource
+    body: _Object
 
     @property
     def key(self) -> tuple[str, str]:
@@ -58,14 +59,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """For one Crossplane cluster, at one time.
+    """For one Crossplane cluster, or one request, at one time.
 
     Attributes:
         records: This bridge's HealthRecords for it; None where Kratix has none of the kind.
         now: Seconds since 1970.
     """
 
-    site: Site
     platform: Platform
     applier: Applier
     memory: Memory
@@ -80,7 +80,7 @@ class Desk:
             ClusterError: The platform does not say.
         """
         applier = Applier(platform.cluster, site.applier.owner)
-        return cls(site, platform, applier, memory, _records(applier), now)
+        return cls(platform, applier, memory, _records(applier), now)
 
     def find(self, manifest: _Object) -> Found | None:
         """The request that an object's labels name, if it is there."""
@@ -97,7 +97,7 @@ class Desk:
         generation = int(metadata.get("generation") or 0)
         uid = str(metadata["uid"])
         of = Subject(named[0], resource.api_version, resource.kind, namespace, name, uid, generation)
-        return Found(of, body, resource)
+        return Found(of, resource, body)
 
     def get(self, kind: Resource, namespace: str, name: str) -> _Object | None:
         """An object of the platform."""
@@ -119,9 +119,37 @@ class Desk:
         """Write a request's status and record, where they are not so already."""
         told = (str(found.of.generation), names.digest(repr(status)))
         if self.memory.told.get(found.key) != told:
-            self._write_status(found, status)
+            self.write_status(found, status)
             self.memory.told[found.key] = told
         self.record(found.of, state)
+
+    def secret(self, site: Site, xr: _Object, of: Subject) -> str:
+        """Bring an XR's connection Secret to the request's namespace, where that is wanted.
+
+        Returns:
+            Its name; nothing where there is none.
+
+        Raises:
+            InvalidError: It holds no connection details, or a Secret of that name is another request's.
+            ForeignError: A Secret of that name is there that no bridge made.
+        """
+        replies = site.spec.replies
+        if replies is None or not replies.connection_secrets:
+            return ""
+        namespace, name = reply.secret_reference(xr)
+        try:
+            path = kinds.SECRET.path(namespace, name)
+            found = site.cluster.request("GET", path, doing=f"read Secret {namespace}/{name}")
+        except ApiError as error:
+            if error.status == 404:
+                return ""
+            raise
+        made = reply.secret(of, xr, found)
+        there = self.get(kinds.SECRET, of.namespace, name)
+        if there is not None:
+            reply.check_secret(of, there)
+        site.told(self.platform.cluster.name, self.applier.apply(made, seen(there) if there else None))
+        return name
 
     def record(self, of: Subject, state: Health) -> None:
         """Write a HealthRecord."""
@@ -131,8 +159,8 @@ class Desk:
         there = {"apiVersion": RECORD.api_version, "kind": RECORD.kind, **before} if before else None
         self.applier.apply(health.record(of, state, before, self.now), seen(there) if there else None)
 
-    def _write_status(self, found: Found, status: _Object) -> None:
-        """Server-side apply: what is said no longer goes, and what Kratix says stays."""
+    def write_status(self, found: Found, status: _Object) -> None:
+        """Write a request's status. Server-side apply: what is said no longer goes, and what Kratix says stays."""
         of = found.of
         body = {
             "apiVersion": of.api_version,

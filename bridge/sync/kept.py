@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.api import names as own
 from bridge.observed import Seen, seen
-from bridge.translate import inventory
+from bridge.sync import mirror
+from bridge.translate import inventory, reply, waves
 from bridge.translate.xrd import PREFIX
 from function.api import names
 
 _Body = Mapping[str, Any]
+_CONTROL = (names.KRATIX_MANUAL_LABEL, names.KRATIX_SUSPENDED_LABEL, names.KRATIX_PAUSED_LABEL)
+_OF_PROMISE = (*mirror.ANNOTATIONS, waves.ANNOTATION, names.KRATIX_INTERVAL_ANNOTATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def promise(manifest: _Body) -> Promise:
         {
             "apiVersion": manifest.get("apiVersion"),
             "kind": manifest.get("kind"),
-            "metadata": {"name": metadata["name"], "labels": labels},
+            "metadata": {"name": metadata["name"], "labels": labels, **_annotations(metadata, _OF_PROMISE)},
             "spec": spec,
         }
     )
@@ -195,13 +198,121 @@ class Site:
     uid: str
     generation: int
     packed: Packed
+    labels: Mapping[str, str]
 
 
 def site(manifest: _Body) -> Site:
     """What is kept of a CrossplaneCluster."""
     metadata = manifest["metadata"]
     body = {field: manifest.get(field) or {} for field in ("spec", "status")}
-    return Site(metadata["name"], _uid(metadata), int(metadata.get("generation") or 0), pack(body))
+    return Site(metadata["name"], _uid(metadata), int(metadata.get("generation") or 0), pack(body), _labels(metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is mirrored.
+
+    Attributes:
+        cluster: The CrossplaneCluster that it was placed on; empty before.
+        placement: How, and why: `state` and `reason` of a decision.
+        ready: What its status says of its XR.
+        packed: What its XR is made of: name, labels and spec, with the annotations that count.
+    """
+
+    uid: str
+    generation: int
+    leaving: bool
+    cluster: str
+    placement: tuple[str, str]
+    ready: str
+    packed: Packed
+
+
+def request(manifest: _Body) -> Request:
+    """What is kept of a request."""
+    metadata = manifest["metadata"]
+    status = manifest.get("status")
+    said = status.get("crossplane") if isinstance(status, Mapping) else None
+    told = said if isinstance(said, Mapping) else {}
+    how = told.get("placement")
+    placed = how if isinstance(how, Mapping) else {}
+    kept = {field: metadata[field] for field in ("name", "namespace") if field in metadata}
+    kept |= {"labels": _labels(metadata), **_annotations(metadata, mirror.ANNOTATIONS)}
+    body = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
+    return Request(
+        _uid(metadata),
+        int(metadata.get("generation") or 0),
+        "deletionTimestamp" in metadata,
+        str(told.get("cluster") or ""),
+        (str(placed.get("state") or ""), str(placed.get("reason") or "")),
+        str(told.get("ready") or ""),
+        pack({**body, "spec": manifest.get("spec") or {}}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """A ConfigMap that says that an XR's status has changed (function/beacon.py).
+
+    Attributes:
+        of: Promise, namespace and name of the request.
+    """
+
+    of: tuple[str, str, str]
+    digest: str
+
+
+def beacon(manifest: _Body) -> Beacon | None:
+    """What is kept of such a ConfigMap."""
+    of = reply.subject(manifest)
+    return Beacon(of, str((manifest.get("data") or {}).get("digest") or "")) if of else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """What is kept of an XR: all that decides whether something has to be done.
+
+    Attributes:
+        leaving: It is being deleted.
+        held: It has the finalizer.
+        revision: The CompositionRevision that it follows; empty before core chose one.
+        control: Its labels by which a person steers its workflow.
+    """
+
+    uid: str
+    leaving: bool
+    held: bool
+    revision: str
+    control: tuple[str, ...]
+
+
+def ward(xr: _Body) -> Ward:
+    """What is kept of an XR."""
+    metadata = xr["metadata"]
+    labels = metadata.get("labels") or {}
+    return Ward(
+        str(metadata.get("uid") or ""),
+        "deletionTimestamp" in metadata,
+        names.DELETE_FINALIZER in (metadata.get("finalizers") or ()),
+        revision(xr),
+        tuple(labels.get(key, "") for key in _CONTROL),
+    )
+
+
+def revision(xr: _Body) -> str:
+    """The name of the CompositionRevision that an XR follows; XRs of Crossplane 1 say it beside their own fields."""
+    spec = xr.get("spec")
+    for place in (spec.get("crossplane"), spec) if isinstance(spec, Mapping) else ():
+        found = place.get("compositionRevisionRef") if isinstance(place, Mapping) else None
+        if isinstance(found, Mapping) and found.get("name"):
+            return str(found["name"])
+    return ""
+
+
+def _annotations(metadata: Mapping[str, Any], keys: Iterable[str]) -> dict[str, dict[str, str]]:
+    found = metadata.get("annotations") or {}
+    kept = {key: found[key] for key in keys if key in found}
+    return {"annotations": kept} if kept else {}
 
 
 def _labels(metadata: Mapping[str, Any]) -> Mapping[str, str]:

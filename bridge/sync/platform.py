@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
-
 from bridge.api import names as own
 from bridge.api.crossplanecluster import Selector, Spec
 from bridge.clusters import Cluster
 from bridge.store import Key
 from bridge.sync import kept, kinds
 from bridge.watch import Watch
+from function.api import goyaml
 from function.api.errors import InvalidError
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_INPUT: Final = 512 * 1024
 
 
@@ -142,12 +140,12 @@ class Platform:
         if len(text) > _MAX_INPUT:
             raise InvalidError(f"{where} data[{own.INPUT_KEY}]", f"has more than {_MAX_INPUT} characters")
         try:
-            read = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise InvalidError(f"{where} data[{own.INPUT_KEY}]", "is not YAML") from None
-        if not isinstance(read, Mapping):
-            raise InvalidError(f"{where} data[{own.INPUT_KEY}]", "must be a PromiseInput")
-        return {field: value for field, value in read.items() if field != "promise"}
+            read = [document for document in goyaml.documents(text) if document is not None]
+        except goyaml.YamlError as error:
+            raise InvalidError(f"{where} data[{own.INPUT_KEY}]", str(error)) from None
+        if len(read) != 1 or not isinstance(read[0], Mapping):
+            raise InvalidError(f"{where} data[{own.INPUT_KEY}]", "must be one PromiseInput")
+        return {field: value for field, value in read[0].items() if field != "promise"}
 
     def _promise(self, key: Key, old: kept.Promise | None, new: kept.Promise | None) -> None:
         with self._lock:

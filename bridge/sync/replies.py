@@ -1,8 +1,8 @@
 """What comes back of XRs to the requests that were delegated to them: health, status, and connection Secrets.
 
-However an XR came to its cluster, by a GitOps agent or otherwise, its labels say whose it is (stage/delegate.py). That
-is believed only where the request's own status, which Kratix wrote, names this XR: who may write XRs on one cluster
-must not be able to write into any request.
+However an XR came to its cluster, by a GitOps agent or otherwise, its labels say whose it is
+(translate/delegate.py). That is believed only where the request's own status, which Kratix wrote, names this XR: who
+may write XRs on one cluster must not be able to write into any request.
 
 XRs are asked for now and then, those with a request alone. What has not changed costs a list for each kind and nothing
 on the platform.
@@ -15,15 +15,13 @@ from typing import Any, Final
 
 from bridge.apply import ForeignError
 from bridge.errors import ApiError
-from bridge.observed import seen
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import kinds, mirror
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Desk, Found, Memory, pages, recorded
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health, reply
-from bridge.translate.health import Subject
 from function.api import names
 from function.api.errors import InvalidError
 
@@ -44,10 +42,12 @@ def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float
     desk = Desk.of(site, platform, memory, now)
     there: set[tuple[str, str]] = set()
     for xr in _delegated(site):
+        if mirror.is_mirrored(xr):  # sync/requests.py looks after it
+            continue
         found = desk.find(xr)
         if found is not None and _names(found.body, xr):
             there.add(found.key)
-            _reply(desk, xr, found)
+            _reply(site, desk, xr, found)
     _lost(desk, there)
     return AGAIN
 
@@ -91,34 +91,16 @@ def _names(request: _Object, xr: _Object) -> bool:
     )
 
 
-def _reply(desk: Desk, xr: _Object, found: Found) -> None:
+def _reply(site: Site, desk: Desk, xr: _Object, found: Found) -> None:
     state = health.of_xr(xr, desk.before(found))
     refused = ""
     try:
-        secret = _secret(desk, xr, found.of)
+        secret = desk.secret(site, xr, found.of)
     except (InvalidError, ForeignError) as error:
         secret, refused = "", str(error)
-    desk.write(found, state, reply.status(xr, desk.site.name, state, secret))
+    desk.write(found, state, reply.status(xr, site.name, state, secret))
     noted = Outcome(xrd=str(xr["metadata"]["name"]), refused=refused) if refused else None
-    desk.site.board.write("Request", f"{found.of.namespace}/{found.of.name}", noted)
-
-
-def _secret(desk: Desk, xr: _Object, of: Subject) -> str:
-    replies = desk.site.spec.replies
-    if replies is None or not replies.connection_secrets:
-        return ""
-    namespace, name = reply.secret_reference(xr)
-    try:
-        path = kinds.SECRET.path(namespace, name)
-        found = desk.site.cluster.request("GET", path, doing=f"read Secret {namespace}/{name}")
-    except ApiError as error:
-        if error.status == 404:
-            return ""
-        raise
-    made = reply.secret(of, xr, found)
-    there = desk.get(kinds.SECRET, of.namespace, name)
-    desk.site.told(desk.platform.cluster.name, desk.applier.apply(made, seen(there) if there else None))
-    return name
+    site.board.write("Request", f"{found.of.namespace}/{found.of.name}", noted)
 
 
 def _lost(desk: Desk, there: set[tuple[str, str]]) -> None:

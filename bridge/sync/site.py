@@ -20,11 +20,12 @@ from bridge.queue import Queue
 from bridge.resources import Resource
 from bridge.sync import kept, kinds
 from bridge.sync.board import Board
-from bridge.sync.kept import Made
+from bridge.sync.kept import Made, Ward
 from bridge.sync.report import Reach
 from bridge.sync.shelf import Shelf
 from bridge.translate.composition import Place
 from bridge.translate.publication import Settings
+from bridge.watch import Watch
 
 UNTRIED: Final = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 
@@ -63,6 +64,7 @@ class Site:
         told: Is called with each write.
         shelves: What is there, by kind.
         reach: Whether it is reached.
+        wards: Watches of the XRs that delete pipelines are run for, by XRD.
         ready: All shelves were read once: what is not on them is not there.
         swept: When everything was looked at last, by the clock.
     """
@@ -75,6 +77,7 @@ class Site:
     queue: Queue[Task]
     told: Callable[[str, Result], None]
     shelves: dict[Resource, Shelf] = field(default_factory=dict)
+    wards: dict[str, Watch[Ward]] = field(default_factory=dict)
     board: Board = field(default_factory=Board)
     reach: Reach = UNTRIED
     obstacle: tuple[str, str] | None = None
@@ -153,3 +156,5 @@ class Site:
             self.cluster.close()
         for shelf in self.shelves.values():
             shelf.watch.stop(timeout=1.0)
+        for watch in list(self.wards.values()):
+            watch.stop(timeout=1.0)

@@ -82,8 +82,21 @@ def _published(site: Site, platform: Platform, made: Made) -> str:
         raise InvalidError("", f"it cannot be a Promise: {error}") from None
     name = str(manifest["metadata"]["name"])
     applier = Applier(platform.cluster, site.applier.owner)
-    site.told(platform.cluster.name, applier.apply(manifest, _there(platform, name)))
+    there = _there(platform, name)
+    _check_cluster(site, name, there)
+    site.told(platform.cluster.name, applier.apply(manifest, there))
     return name
+
+
+def _check_cluster(site: Site, name: str, there: Seen | None) -> None:
+    """Requests of a Promise go to one cluster's Destinations, so a second cluster with that XRD is refused."""
+    bridge, _, cluster = (there.owner if there else "").rpartition("/")
+    own, _, here = site.applier.owner.identity.rpartition("/")
+    if bridge == own and cluster != here:
+        cause = (
+            f"its Promise {name} is that of CrossplaneCluster {cluster} already, whose Destinations get its requests"
+        )
+        raise InvalidError("", cause)
 
 
 def _there(platform: Platform, name: str) -> Seen | None:

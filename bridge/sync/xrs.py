@@ -21,7 +21,7 @@ def count(site: Site, xrd: Mapping[str, Any]) -> int | None:
     One object is asked for: how many others there are, the API server says beside it. The answer is the newest state,
     as no version is asked for. Where the kind is not served, only a CRD that is not there means that there are none.
     """
-    resource = _resource(xrd)
+    resource = kind_of(xrd)
     if resource is None:
         return None
     doing = f"count the XRs of {xrd['metadata']['name']}"
@@ -53,7 +53,8 @@ def holds_placements(site: Site, destination: str) -> str:
     return ""
 
 
-def _resource(xrd: Mapping[str, Any]) -> Resource | None:
+def kind_of(xrd: Mapping[str, Any]) -> Resource | None:
+    """The XRs of an XRD, in a version that is served; None where none is."""
     spec = xrd["spec"]
     served = [version["name"] for version in spec["versions"] if version.get("served")]
     if not served:
@@ -81,7 +82,7 @@ def _is_served(site: Site, resource: Resource) -> bool:
 
 
 def _all(site: Site, xrd: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    resource = _resource(xrd)
+    resource = kind_of(xrd)
     pages: dict[str, str | int] = {"limit": _PAGE}
     while resource is not None:
         try:

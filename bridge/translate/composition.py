@@ -94,15 +94,25 @@ def promise_input(promise: Promise, *, place: Place, logic: Mapping[str, Any]) -
     pinned = {field: value for field, value in promise.spec.items() if field not in _LEFT_OUT}
     if promise.plural:
         pinned["api"] = {"spec": {"names": {"plural": promise.plural}}}
-    source = {"name": promise.name, **({"version": promise.version} if promise.version else {}), "spec": pinned}
+    version = {"version": promise.version} if promise.version else {}
+    paused = {"paused": True} if promise.paused else {}
+    source = {"name": promise.name, **version, **paused, "spec": pinned}
     given = {
         "apiVersion": names.INPUT_API_VERSION,
         "kind": names.INPUT_KIND,
         "promise": source,
-        **_placed(logic, place),
+        **_timed(promise, _placed(logic, place)),
     }
     parse(given)
     return given
+
+
+def _timed(promise: Promise, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the platform team says of how often pipelines run goes before the Promise's annotation."""
+    workflow = given.get("workflow", {})
+    if not promise.interval or not isinstance(workflow, Mapping):
+        return given
+    return {**given, "workflow": {"reconciliationInterval": f"{promise.interval:.0f}s", **workflow}}
 
 
 def _check_identity(promise: Promise) -> None:

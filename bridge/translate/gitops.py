@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import yaml
-
-from function.api import files, names, work
+from function.api import files, goyaml, names, work
 
 # Kratix's own namespace, where the Works of its Promises are too.
 NAMESPACE: Final = "kratix-platform-system"
@@ -23,7 +21,6 @@ KEEP: Final[Mapping[str, str]] = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEPT_KINDS = ("CompositeResourceDefinition", "Composition")
 
 
@@ -67,7 +64,9 @@ def published(work_: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for group in work_["spec"]["workloadGroups"]:
         for workload in group["workloads"]:
-            found += yaml.load_all(work.unpack(workload["content"]), Loader=_LOADER)
+            found += goyaml.documents(work.unpack(workload["content"]).decode())
+    if not all(isinstance(document, dict) for document in found):
+        raise ValueError("holds something else than objects")
     return found
 
 

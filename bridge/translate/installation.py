@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.translate import options as checks
 from function.api import names
+from function.api.errors import InvalidError, shorten
 from function.api.promise import PROMISE_VERSION_LABEL
 
 GROUP: Final = "bridge.kratix.io"
@@ -15,7 +17,12 @@ _ENTRY: Final = {
     "required": ["name", "package"],
     "x-kubernetes-preserve-unknown-fields": True,
     "properties": {
-        "name": {"type": "string", "maxLength": 63, "description": "Its name on the cluster."},
+        "name": {
+            "type": "string",
+            "maxLength": 63,
+            "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            "description": "Its name on the cluster.",
+        },
         "package": {"type": "string", "minLength": 1, "description": "Its OCI image, with a tag or a digest."},
     },
 }
@@ -43,7 +50,16 @@ class Options:
 
 
 def promise(options: Options) -> dict[str, Any]:
-    """The Promise `crossplane`."""
+    """The Promise `crossplane`.
+
+    Raises:
+        InvalidError: An option that Kratix or Crossplane would refuse; its path is the option's name.
+    """
+    checks.check(options.image, options.selector, options.version)
+    for name, package in options.functions.items():
+        if not names.is_subdomain(name):
+            cause = f"must be a Kubernetes name and a package, not {shorten(f'{name}={package}')}"
+            raise InvalidError("function", cause)
     metadata: dict[str, Any] = {"name": "crossplane"}
     if options.version:
         metadata["labels"] = {PROMISE_VERSION_LABEL: options.version}
@@ -122,7 +138,11 @@ def _spec(options: Options) -> dict[str, Any]:
             },
             "destination": {
                 "type": "object",
-                "additionalProperties": {"type": "string"},
+                "additionalProperties": {
+                    "type": "string",
+                    "maxLength": 63,
+                    "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+                },
                 "default": {},
                 "description": "Labels of the Destination that gets it, beside those that the Promise asks for.",
             },

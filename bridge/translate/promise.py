@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from bridge.translate import definition as xrd
 from bridge.translate import gitops
+from bridge.translate import options as checks
 from bridge.translate.definition import Definition
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -137,6 +138,7 @@ def dependencies(
 
 
 def _check(definition: Definition, options: Options) -> None:
+    checks.check(options.image, options.selector, options.version)
     if options.group and not names.is_subdomain(options.group):
         raise InvalidError("group", f"must be an API group such as databases.example.org, not {shorten(options.group)}")
     if options.group == definition.group:
@@ -150,9 +152,8 @@ def _check(definition: Definition, options: Options) -> None:
     if definition.name_limit < names.BOUNDED_MIN and (options.namespace or not definition.namespaced):
         cause = f"lets an XR's name have {definition.name_limit} characters, too few to tell requests apart"
         raise InvalidError("xrd", cause)
-    for key, value in options.selector.items():
-        if not (names.is_label_key(key) and names.is_label_value(value)):
-            raise InvalidError("selector", f"must be a label, not {shorten(f'{key}={value}')}")
+    if options.namespace and ("." in options.namespace or not names.is_subdomain(options.namespace)):
+        raise InvalidError("namespace", f"must be a namespace's name, not {shorten(options.namespace)}")
 
 
 def _name(definition: Definition, options: Options) -> str:

@@ -16,7 +16,7 @@ _COMPOSITE_LABEL: Final = "crossplane.io/composite"
 _NOT_OWN: Final = ("conditions", "connectionDetails", "claimConditionTypes", "crossplane", "kratix")
 # What of a request's status is Kratix's (promise_controller.go: setStatusFieldsOnCRD; lib/resourceutil), or is what
 # comes back.
-_TAKEN: Final = (
+TAKEN: Final = (
     "conditions",
     "crossplane",
     "healthStatus",
@@ -60,7 +60,7 @@ def status(xr: _Object, cluster: str, found: Health, secret_name: str) -> dict[s
         {field: condition[field] for field in _CONDITION if field in condition} for condition in health.conditions(xr)
     ]
     return {
-        **{field: value for field, value in own.items() if field not in (*_NOT_OWN, *_TAKEN)},
+        **{field: value for field, value in own.items() if field not in (*_NOT_OWN, *TAKEN)},
         "crossplane": {
             "apiVersion": xr["apiVersion"],
             "kind": xr["kind"],
@@ -116,3 +116,16 @@ def secret(of: Subject, xr: _Object, found: _Object) -> dict[str, Any]:
         "type": "Opaque",
         "data": dict(found.get("data") or {}),
     }
+
+
+def check_secret(of: Subject, there: _Object) -> None:
+    """Check that a Secret of the request's namespace may become its connection Secret.
+
+    Raises:
+        InvalidError: It is that of another request, of another Promise, with the same name.
+    """
+    given = there["metadata"].get("labels") or {}
+    whose = (given.get(names.REQUEST_PROMISE_LABEL, of.promise), given.get(names.REQUEST_NAME_LABEL, of.name))
+    if whose != (of.promise, of.name):
+        cause = f"is that of request {whose[1]} of Promise {whose[0]} already, so that of this one does not come back"
+        raise InvalidError(f"Secret {of.namespace}/{there['metadata']['name']}", cause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,22 @@ class Destination:
     strict_match_labels: bool = False
     deleting: bool = False
     provider_config: str = ""
+
+
+class Inventory(tuple[Destination, ...]):
+    """All Destinations that there are; with thousands of them it counts that the same question is answered once."""
+
+    @cached_property
+    def shown(self) -> list[dict[str, object]]:
+        """As expressions see them; not to be changed."""
+        return [{"name": each.name, "labels": each.labels} for each in self]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Destination]:
+        """Each by its name."""
+        return {each.name: each for each in self}
+
+    @cached_property
+    def answers(self) -> dict[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Which of them take what asks for these labels; filled by whoever knows the rules."""
+        return {}

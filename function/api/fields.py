@@ -33,6 +33,13 @@ def _ttl(text: str) -> str:
     return text
 
 
+def _interval(text: str) -> str:
+    # Kratix's least (promiserevision_types.go: MinReconciliationInterval).
+    if seconds(text) < 60:
+        raise ValueError(f"must be at least 1m, not {text[:80]!r}")
+    return text
+
+
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"must be lower-case letters, digits and dashes, at most 63, not {text[:80]!r}")
@@ -72,6 +79,7 @@ def _matching(pattern: re.Pattern[str]) -> WithJsonSchema:
 
 
 Duration = Annotated[str, AfterValidator(_ttl), _matching(_DURATION)]
+Interval = Annotated[str, AfterValidator(_interval), _matching(_DURATION)]
 Name = Annotated[str, AfterValidator(_name), _matching(_NAME)]
 Variable = Annotated[str, AfterValidator(_variable), _matching(_VARIABLE)]
 Subdomain = Annotated[

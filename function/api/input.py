@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from function.api.errors import InvalidError, from_pydantic
-from function.api.fields import Duration, Expression, Labels, Name, PromiseName, Subdomain, Variable
+from function.api.fields import Duration, Expression, Interval, Labels, Name, PromiseName, Subdomain, Variable
 from function.api.names import INPUT_API_VERSION, INPUT_KIND
 
 MAX_ITEMS = 256
@@ -42,6 +42,9 @@ class PromiseSource(_Strict):
     spec: dict[str, Any] | None = Field(
         None, description="The Promise's own spec, pinned by the Composition revision that holds it."
     )
+    paused: bool = Field(
+        default=False, description="With spec: nothing changes for now, as with Kratix's label kratix.io/paused."
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -49,8 +52,8 @@ class PromiseSource(_Strict):
             raise ValueError("must have exactly one of ref and spec")
         if self.spec is not None and self.name is None:
             raise ValueError("name is required with spec")
-        if self.ref is not None and (self.name is not None or self.version):
-            raise ValueError("name and version go with spec, not with ref")
+        if self.ref is not None and (self.name is not None or self.version or self.paused):
+            raise ValueError("name, version and paused go with spec, not with ref")
         return self
 
 
@@ -185,6 +188,11 @@ class Workflow(_Strict):
     )
     deadline: Duration = Field(
         "30m", description="How long one pipeline may take, with its tries; Kubernetes then ends its Job as failed."
+    )
+    reconciliation_interval: Interval | None = Field(
+        None,
+        description="How often the pipelines run again though nothing changed; at least 1m. By default what the "
+        "Promise says: its annotation kratix.io/reconciliation-interval, or workflows.config.reconciliationInterval.",
     )
     read_pods: bool = Field(
         default=True,

@@ -8,19 +8,15 @@ not in the future. Light to import, as the writer must start at once: pydantic h
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from function.api import goyaml
+from function.api import goduration, goyaml
 from function.api.output import METADATA_FILES, Output, OutputError
 
 # Far more than a status should have; a bound on what YAML's aliases can make of a small file.
 _MAX_NODES: Final = 20_000
-_DURATION = re.compile(r"([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)|[-+]?0")
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_RETRY: Final = 366 * 86400
 _STATUS, _SELECTORS, _CONTROL = METADATA_FILES
 
@@ -147,11 +143,10 @@ def _text(value: Any, path: str) -> str:
 
 def _seconds(text: str) -> float:
     """Seconds of a duration as Go writes it: `90s`, `1h30m`, `1.5h`."""
-    match = _DURATION.fullmatch(text) if len(text) <= 80 else None
-    if match is None:
+    seconds = goduration.seconds(text)
+    if seconds is None:
         raise OutputError(f"{_CONTROL}: retryAfter: must be a duration such as 90s, 10m or 1h30m, not {text[:80]!r}")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    if match[1] == "-" or not 0 < seconds <= _MAX_RETRY:
+    if not 0 < seconds <= _MAX_RETRY:
         raise OutputError(f"{_CONTROL}: retryAfter: must be more than nothing and at most a year, not {text[:80]!r}")
     return seconds
 

@@ -46,6 +46,12 @@ FIELD_MANAGER: Final = "kratix-crossplane-bridge"
 REQUEST_PROMISE_LABEL: Final = f"{GROUP}/request-promise"
 REQUEST_NAME_LABEL: Final = f"{GROUP}/request-name"
 REQUEST_NAMESPACE_LABEL: Final = f"{GROUP}/request-namespace"
+# On an XR, with those three: it mirrors a request of the platform, and the bridge applies it (bridge/sync/requests.py).
+MIRRORS_LABEL: Final = f"{GROUP}/mirrors-request"
+# On the ConfigMap that says by its change that such an XR's status has changed (function/beacon.py).
+BEACON_LABEL: Final = f"{GROUP}/beacon"
+# What its key has behind the Promise's name; no document's or run's key has an empty part.
+BEACON_KEY: Final = "//beacon"
 
 # Kratix's labels that its scheduler and writers read (internal/controller/scheduler.go).
 KRATIX_WORK_LABEL: Final = "kratix.io/work"
@@ -78,13 +84,31 @@ ASKED_ANNOTATION: Final = f"{GROUP}/manual-reconciliation"
 RESUMED_ANNOTATION: Final = f"{GROUP}/workflow-suspended"
 # On a Job that was ended before its time, by `suspend`, to make way for another.
 ENDED_ANNOTATION: Final = f"{GROUP}/ended"
+# On a Job that was there while its XR or Promise was paused: a new run follows once it no longer is, as in Kratix.
+PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 
 # Kratix's labels on a request by which a person steers its workflow (lib/resourceutil/util.go, api/v1alpha1).
 KRATIX_MANUAL_LABEL: Final = "kratix.io/manual-reconciliation"
 KRATIX_SUSPENDED_LABEL: Final = "kratix.io/workflow-suspended"
+# On a request or its Promise: nothing changes meanwhile (promise_controller.go: pauseReconciliationLabel).
+KRATIX_PAUSED_LABEL: Final = "kratix.io/paused"
+# On a Promise whose resource workflow is not Kratix's at all: that label then keeps Kratix off it, and nobody else.
+BRIDGE_WORKFLOW_LABEL: Final = "bridge.kratix.io/workflow"
+BRIDGE_WORKFLOW_OF_FUNCTION: Final = "function"
+# On a Promise: how often its pipelines run again though nothing changed (promiserevision_types.go).
+KRATIX_INTERVAL_ANNOTATION: Final = "kratix.io/reconciliation-interval"
 
 # In the key of everything that is composed to run a pipeline: <Promise>/run/<pipeline>/...
 RUN_KEY: Final = "/run/"
+
+# On an XR: its Promise's delete pipelines run before it goes (bridge/sync/deletions.py).
+DELETE_FINALIZER: Final = f"{GROUP}/delete-workflow"
+# On what runs them: the XR's UID, and what Crossplane would know it by. It has no owner: with an owner that is deleted
+# in the foreground the garbage collector would delete it at once.
+DELETED_UID_LABEL: Final = f"{GROUP}/deleted-uid"
+KEY_ANNOTATION: Final = f"{GROUP}/key"
+# The condition of an XR that says how far they are; Kratix's own (lib/resourceutil/util.go).
+DELETE_WORKFLOW_COMPLETED: Final = "DeleteWorkflowCompleted"
 
 # What the writer in a Job's pod is told, beside Kratix's variables.
 ENV_RUN: Final = "KRATIX_FN_RUN"
@@ -106,6 +130,8 @@ COMPOSITION_RESOURCE_NAME: Final = "crossplane.io/composition-resource-name"
 
 CHECKS_PASSED: Final = "ChecksPassed"
 WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
+# Kratix's own reason (lib/resourceutil/util.go).
+PAUSED: Final = "PausedReconciliation"
 SCHEDULED: Final = "Scheduled"
 DELIVERED: Final = "Delivered"
 # Reasons of WorkflowCompleted with which nothing is wrong: a Job runs, or will by itself.

@@ -7,14 +7,22 @@ does not break an older function.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from function.api import pipeline
+from function.api import goduration, pipeline
 from function.api.errors import InvalidError, join
+from function.api.names import (
+    BRIDGE_WORKFLOW_LABEL,
+    BRIDGE_WORKFLOW_OF_FUNCTION,
+    KRATIX_INTERVAL_ANNOTATION,
+    KRATIX_PAUSED_LABEL,
+)
 from function.api.pipeline import Pipeline
 
 PROMISE_VERSION_LABEL = "kratix.io/promise-version"
+# Kratix's least interval, in seconds (promiserevision_types.go: MinReconciliationInterval).
+MIN_INTERVAL: Final = 60
 
 WorkflowType = Literal["resource", "promise"]
 Action = Literal["configure", "delete"]
@@ -31,6 +39,9 @@ class Promise:
         destination_selectors: `spec.destinationSelectors`, each a mapping of labels, in the Promise's order.
         resource_pipelines: Names of `spec.workflows.resource.configure`, in order.
         spec: The Promise's spec as it is, for expressions.
+        paused: Whether its label says that nothing may change for now.
+        interval: What its annotation says of how often its pipelines run again, in seconds; 0 where it says nothing
+            that Kratix would take.
     """
 
     name: str
@@ -38,6 +49,17 @@ class Promise:
     destination_selectors: tuple[Mapping[str, str], ...]
     resource_pipelines: tuple[str, ...]
     spec: Mapping[str, Any]
+    paused: bool = False
+    interval: float = 0.0
+
+    @property
+    def reconciliation_interval(self) -> float:
+        """After how many seconds its pipelines run again though nothing changed; 0 for never.
+
+        The annotation goes before the spec, as in Kratix (promiserevision_types.go: ReconciliationInterval). What
+        Kratix's configuration says for all other Promises is not known here.
+        """
+        return self.interval or _interval(_text(self.spec, "workflows", "config", "reconciliationInterval"))
 
     @property
     def plural(self) -> str:
@@ -95,7 +117,24 @@ def from_manifest(manifest: Mapping[str, Any], path: str) -> Promise:
         raise InvalidError(path, "the Promise has no metadata or no spec")
     labels = metadata.get("labels")
     version = labels.get(PROMISE_VERSION_LABEL, "") if isinstance(labels, Mapping) else ""
-    return from_spec(str(metadata.get("name", "")), str(version), spec, path)
+    annotations = metadata.get("annotations")
+    read = from_spec(str(metadata.get("name", "")), str(version), spec, path)
+    return replace(
+        read,
+        paused=_paused(labels),
+        interval=_interval(_text(annotations, KRATIX_INTERVAL_ANNOTATION)),
+    )
+
+
+def _paused(labels: object) -> bool:
+    of_function = _text(labels, BRIDGE_WORKFLOW_LABEL) == BRIDGE_WORKFLOW_OF_FUNCTION
+    return _text(labels, KRATIX_PAUSED_LABEL) == "true" and not of_function
+
+
+def _interval(text: str) -> float:
+    """An interval as Kratix takes it; 0 for what it passes over."""
+    found = goduration.seconds(text)
+    return found if found is not None and found >= MIN_INTERVAL else 0.0
 
 
 def _workflow(spec: Mapping[str, Any], path: str, workflow: str, action: str) -> tuple[list[Any], str]:

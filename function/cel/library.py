@@ -19,6 +19,7 @@ _CACHED = 512
 ITEM: Final = 64  # what each item of a result counts beside its text
 _ITEM_STEPS = 400
 _WHOLE = 2**53
+_SHORT = 64 * 1024
 # All evaluations over one Scope and those extended from it, in steps and in bytes that one Activation may hold.
 _MAX_STEPS = 15 * cost.MAX_STEPS
 _MAX_HELD = cost.MAX_BYTES
@@ -66,6 +67,13 @@ class Scope:
         scope = Scope({**self._variables, **more})
         scope._ledger = self._ledger
         return scope
+
+    def find(self, path: tuple[str, ...]) -> Any:
+        """The value of a variable's field; None where a map on the way has no such key, or something is no map."""
+        found: Any = self._variables
+        for key in path:
+            found = found.get(key) if type(found) is dict else None
+        return found
 
     def _clear(self) -> None:
         # The library frees what an evaluation took only with its Activation.
@@ -128,6 +136,7 @@ class Expression:
         nodes = list(syntax.walk(tree.node))
         self.mentions = names & {node.name for node in nodes if isinstance(node, syntax.Ident)}
         self.node = None if cost.is_plain(tree.node) else tree.node
+        self._field = _path(tree.node) if self.mentions else ()
         loops = any(isinstance(node, syntax.Loop) for node in nodes)
         self._program = _environment(names).deserialize(tree.ordered()) if loops else program
 
@@ -141,6 +150,10 @@ class Expression:
             EvaluationError: There is no value, or it is over 4 MiB (each item counts 64 bytes beside its text), or it
             could take too long or too much memory.
         """
+        if self._field:
+            found = scope.find(self._field)
+            if _is_its_own_value(found):
+                return found
         try:
             value = self._program.eval(scope._activation(self))
         except RuntimeError as error:
@@ -243,6 +256,23 @@ def _plain(value: cel.Value, left: list[int]) -> Any:
     kind = value.type().name().partition("<")[0].lower()
     hint = "" if kind == "type" else "; string() makes a text of it"
     raise EvaluationError(f"gives {'bytes' if kind == 'bytes' else f'a {kind}'}, which JSON does not have{hint}")
+
+
+def _is_its_own_value(found: Any) -> bool:
+    """Whether the library would give for a value just that value."""
+    kind = type(found)
+    if kind is str:
+        return len(found) < _SHORT and found.isascii()
+    return kind is bool or (kind is int and -_WHOLE < found < _WHOLE)
+
+
+def _path(node: syntax.Node) -> tuple[str, ...]:
+    """The variable and the fields of an expression that is no more than these, such as request.metadata.name."""
+    fields: list[str] = []
+    while isinstance(node, syntax.Select) and not node.test:
+        fields.append(node.field)
+        node = node.operand
+    return (node.name, *reversed(fields)) if isinstance(node, syntax.Ident) else ()
 
 
 def _number(number: float) -> int | float:

@@ -6,8 +6,10 @@ is wanted, it becomes text: true, 3, 1.5. `$${` stands for `${`. Keys of maps ar
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +31,8 @@ _TOKEN = re.compile(
       | (?s:.)""",
     re.VERBOSE,
 )
+_CACHED = 512
+_CACHED_LENGTH = 2 * MAX_EXPRESSION
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -37,8 +41,13 @@ class _Hole:
     source: str
 
 
+_Pieces = tuple[str | _Hole, ...]
+
+
 def fill(value: Any, scope: Scope, path: str, names: frozenset[str]) -> Any:
     """A JSON value with its expressions replaced by what they give; the value itself is not changed.
+
+    What holds no expression is not copied: nobody may change it afterwards either.
 
     Args:
         path: Where the value is, for errors.
@@ -47,7 +56,8 @@ def fill(value: Any, scope: Scope, path: str, names: frozenset[str]) -> Any:
     Raises:
         InvalidError: A string that cannot be evaluated, with its path; nesting beyond 64 levels; more than 4 MiB.
     """
-    return _Filler(scope, names).value(value, path, 1)
+    still, filled = _template(value, path)
+    return still if filled is None else filled(_Filler(scope, names))
 
 
 def text(value: str, scope: Scope, path: str, names: frozenset[str]) -> str:
@@ -86,34 +96,22 @@ def mentions(value: Any, names: frozenset[str]) -> frozenset[str]:
 
 
 class _Filler:
+    """Evaluates the expressions of one value."""
+
     def __init__(self, scope: Scope, names: frozenset[str]) -> None:
         self._scope = scope
         self._names = names
         self._left = MAX_RESULT
 
-    def value(self, value: Any, path: str, depth: int) -> Any:
-        if isinstance(value, str):
-            return self._string(value, path)
-        if isinstance(value, Mapping):
-            _check_depth(path, depth)
-            return {key: self.value(value[key], _below(path, key), depth + 1) for key in sorted(value)}
-        if isinstance(value, list):
-            _check_depth(path, depth)
-            return [self.value(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
-        return value
-
     def text(self, value: str, path: str) -> str:
         if _OPEN not in value:
             return value
-        return "".join(p if isinstance(p, str) else self._text(p, path) for p in _parts(value, path))
+        return "".join(p if isinstance(p, str) else self._text(p, path) for p in _pieces(value, path))
 
-    def _string(self, value: str, path: str) -> Any:
-        if _OPEN not in value:
-            return value
-        parts = list(_parts(value, path))
-        if len(parts) == 1 and isinstance(parts[0], _Hole):
-            return self._result(parts[0], path)
-        return "".join(p if isinstance(p, str) else self._text(p, path) for p in parts)
+    def string(self, pieces: _Pieces, path: str) -> Any:
+        if len(pieces) == 1 and isinstance(pieces[0], _Hole):
+            return self._result(pieces[0], path)
+        return "".join(p if isinstance(p, str) else self._text(p, path) for p in pieces)
 
     def _result(self, hole: _Hole, path: str) -> Any:
         try:
@@ -133,6 +131,70 @@ class _Filler:
             return str(result)
         source = shorten(hole.source, 60)
         raise InvalidError(path, f"cannot be evaluated: ${{{source}}} gives {name_of(result)}, not a text")
+
+
+# How a value is filled; None where it holds no expression, so that it is itself what it becomes.
+_Fill = Callable[[_Filler], Any]
+_templates: OrderedDict[tuple[int, str], tuple[Any, Any, _Fill | None]] = OrderedDict()
+
+
+def _template(value: Any, path: str) -> tuple[Any, _Fill | None]:
+    """A value with its keys sorted, and how it is filled; read once, and kept in a bounded cache.
+
+    By identity, for a plan keeps the values of its input, which nobody changes. The value is kept too, so that no other
+    can take its identity.
+    """
+    if isinstance(value, str):
+        return value, _string_template(value, path)
+    known = _templates.get((id(value), path))
+    if known is None:
+        known = _templates[id(value), path] = (value, *_read(value, path, 1))
+        if len(_templates) > _CACHED:
+            _templates.popitem(last=False)
+    _templates.move_to_end((id(value), path))
+    return known[1:]
+
+
+def _read(value: Any, path: str, depth: int) -> tuple[Any, _Fill | None]:
+    if isinstance(value, str):
+        return value, _string_template(value, path)
+    if isinstance(value, Mapping):
+        _check_depth(path, depth)
+        fields = {key: _read(value[key], _below(path, key), depth + 1) for key in sorted(value)}
+        return {key: part for key, (part, _) in fields.items()}, _map_template(fields)
+    if isinstance(value, list):
+        _check_depth(path, depth)
+        items = [_read(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+        return [part for part, _ in items], _list_template(items)
+    return value, None
+
+
+def _string_template(value: str, path: str) -> _Fill | None:
+    if _OPEN not in value:
+        return None
+    pieces = _pieces(value, path)
+    return lambda filler: filler.string(pieces, path)
+
+
+def _map_template(fields: Mapping[str, tuple[Any, _Fill | None]]) -> _Fill | None:
+    still = {key: part for key, (part, _) in fields.items()}
+    moving = [(key, fill) for key, (_, fill) in fields.items() if fill is not None]
+    if not moving:
+        return None
+
+    def fill_map(filler: _Filler) -> dict[str, Any]:
+        found = still.copy()
+        for key, fill in moving:
+            found[key] = fill(filler)
+        return found
+
+    return fill_map
+
+
+def _list_template(items: Sequence[tuple[Any, _Fill | None]]) -> _Fill | None:
+    if all(fill is None for _, fill in items):
+        return None
+    return lambda filler: [part if fill is None else fill(filler) for part, fill in items]
 
 
 def _size(value: Any) -> int:
@@ -165,6 +227,21 @@ def _check_depth(path: str, depth: int) -> None:
 def _below(path: str, key: str) -> str:
     # A label's key has dots and slashes of its own.
     return join(path, key) if _PLAIN_KEY.fullmatch(key) else f"{path}[{shorten(key)}]"
+
+
+def _pieces(string: str, path: str) -> _Pieces:
+    """All pieces of a template, taken from a bounded cache."""
+    if len(string) > _CACHED_LENGTH:
+        return tuple(_parts(string, path))
+    try:
+        return _cached_pieces(string)
+    except InvalidError as error:
+        raise InvalidError(path, error.cause) from None
+
+
+@functools.lru_cache(maxsize=2 * _CACHED)
+def _cached_pieces(string: str) -> _Pieces:
+    return tuple(_parts(string, ""))
 
 
 def _parts(string: str, path: str) -> Iterator[str | _Hole]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from function.api import names
-from function.api.destination import Destination
+from function.api.destination import Inventory
 from function.api.input import PromiseInput
 from function.api.promise import Promise
 
@@ -180,7 +180,7 @@ class Seen:
     request: Request
     promise: Promise | None
     context: Mapping[str, Any]
-    destinations: tuple[Destination, ...]
+    destinations: Inventory
     observed: Mapping[str, Observed]
     jobs: Mapping[str, Observed]
     strangers: Mapping[str, Observed]
@@ -204,7 +204,7 @@ class Seen:
             "request": self.request.body,
             "promise": {"name": promise.name, "version": promise.version, "spec": promise.spec} if promise else {},
             "context": self.context,
-            "destinations": [{"name": d.name, "labels": d.labels} for d in self.destinations],
+            "destinations": self.destinations.shown,
         }
 
     @property

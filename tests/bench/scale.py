@@ -18,6 +18,11 @@ class Scale:
         clusters: Of the simulation.
         exist: How many Promises the simulation has, one run for each number.
         change: How many of them are changed at once, one after the other in each run.
+        turns: How often each function is asked, in turns with the others.
+        seconds: How long it is asked each time.
+        callers: How many ask at once, one after the other.
+        inventories: How many Destinations there are, one after the other.
+        calls: How many the leak test makes.
     """
 
     promises: int
@@ -29,8 +34,16 @@ class Scale:
     clusters: int
     exist: tuple[int, ...]
     change: tuple[int, ...]
+    turns: int
+    seconds: float
+    callers: tuple[int, ...]
+    inventories: tuple[int, ...]
+    calls: int
 
 
-FULL = Scale(1000, 5000, 3, 3, 60.0, 200, 20, (50, 100, 200), (1, 5, 25))
+FULL = Scale(
+    *(1000, 5000, 3, 3, 60.0, 200, 20, (50, 100, 200), (1, 5, 25)),
+    *(5, 3.0, (1, 8, 32), (50, 500, 5000), 100_000),
+)
 # Shows that all of it works, and nothing else.
-SMALL = Scale(20, 40, 1, 1, 3.0, 10, 3, (5, 10), (1, 2))
+SMALL = Scale(*(20, 40, 1, 1, 3.0, 10, 3, (5, 10), (1, 2)), *(1, 0.1, (1, 8), (50,), 200))

@@ -135,7 +135,7 @@ class FakeApi:
 
     def delete(self, resource: Resource, name: str, namespace: str = "") -> None:
         with self.changed:
-            self.drop(resource, Key(namespace, name))
+            self.leave(resource, Key(namespace, name))
 
     def compact(self) -> None:
         """Forget the history: to resume from before now is 410. Tokens for pages expire too."""
@@ -196,6 +196,15 @@ class FakeApi:
         self.objects[resource][key] = stored
         self.tell(resource, "MODIFIED" if before else "ADDED", stored)
         return stored
+
+    def leave(self, resource: Resource, key: Key) -> None:
+        """Delete an object, at once or once it has no finalizers."""
+        there = self.objects[resource].get(key)
+        if there is not None and there["metadata"].get("finalizers"):
+            metadata = {**there["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+            self.store(resource, {**there, "metadata": metadata})
+        else:
+            self.drop(resource, key)
 
     def drop(self, resource: Resource, key: Key) -> None:
         gone = self.objects[resource].pop(key, None)

@@ -287,8 +287,10 @@ class Handler(BaseHTTPRequestHandler):
         yield {"type": kind, "object": self.api.typed(resource, manifest)}
 
     def _apply(self, request: Request, resource: Resource, key: Key) -> None:
+        if self.headers["content-type"] == "application/merge-patch+json":
+            return self._merge(request, resource, key)
         if self.headers["content-type"] != "application/apply-patch+yaml":
-            return self._status(415, "UnsupportedMediaType", "only server-side apply")
+            return self._status(415, "UnsupportedMediaType", "only server-side apply and merge patches")
         known = self.api.schemas.get(resource.kind)
         unknown = sorted(set(request.body.get("spec", {})) - known) if known is not None else []
         if unknown and request.query.get("fieldValidation") == "Strict":
@@ -314,6 +316,23 @@ class Handler(BaseHTTPRequestHandler):
                 after = self.api.store(resource, after)
             answer = self.api.typed(resource, after)
         return self._json(200 if before else 201, answer)
+
+    def _merge(self, request: Request, resource: Resource, key: Key) -> None:
+        with self.api.changed:
+            before = self.api.objects[resource].get(key)
+            if before is None:
+                return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
+            version = (request.body.get("metadata") or {}).get("resourceVersion")
+            if version and version != before["metadata"]["resourceVersion"]:
+                return self._status(409, "Conflict", "the object has been modified; apply your changes to the latest")
+            is_status = request.path.endswith("/status")
+            own = {k: v for k, v in request.body.items() if k == "status" or not is_status}
+            after = _merged(before, {k: v for k, v in own.items() if k != "status" or is_status})
+            stored = before if _same(before, after) else self.api.store(resource, after)
+            if "deletionTimestamp" in stored["metadata"] and not stored["metadata"].get("finalizers"):
+                self.api.drop(resource, key)
+            answer = self.api.typed(resource, stored)
+        return self._json(200, answer)
 
     def _create(self, request: Request, resource: Resource) -> None:
         with self.api.changed:
@@ -342,7 +361,7 @@ class Handler(BaseHTTPRequestHandler):
             # kube-apiserver reads the options of a deletion from the body, and from the query if there is none.
             options = request.body if request.body is not None else request.query
             if not options.get("dryRun"):
-                self.api.drop(resource, key)
+                self.api.leave(resource, key)
         return self._json(200, _status(200, "", "deleted"))
 
     def _discovery(self, path: str) -> None:
@@ -359,7 +378,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self._json(
                     200, {"kind": "APIResourceList", "groupVersion": resource.api_version, "resources": told}
                 )
-        return self._status(404, "NotFound", "the server could not find the requested resource")
+        return self._json(404, "404 page not found")  # no Status, as from kube-apiserver
 
     def _status(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         self._json(code, _status(code, reason, message, details), self.fault.headers)
@@ -416,6 +435,14 @@ def _selector(query: Mapping[str, str]) -> dict[str, str | None]:
 def _selected(query: Mapping[str, str], manifest: Manifest) -> bool:
     labels = manifest["metadata"].get("labels") or {}
     return all(name in labels and value in (None, labels[name]) for name, value in _selector(query).items())
+
+
+def _merged(before: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, Mapping) or not isinstance(before, Mapping):
+        return patch
+    after = {key: value for key, value in before.items() if key not in patch or patch[key] is not None}
+    return {**after, **{k: _merged(after.get(k, {}), v) for k, v in patch.items() if v is not None}}
 
 
 def _same(before: Manifest, after: Manifest) -> bool:

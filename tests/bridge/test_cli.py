@@ -376,6 +376,12 @@ def test_files_that_are_no_manifests(capsys: pytest.CaptureFixture[str]):
     assert "b.txt\n" in text and "A a0, A a1, A a2 and 2 more" in text
 
 
+def test_files_that_are_nested_too_deeply(capsys: pytest.CaptureFixture[str]):
+    """A pipeline writes what it likes; libyaml would end this process on it."""
+    text = shown(outcome(files={"dev": {"a.yaml": "kind: " + "[" * 20_000 + "]" * 20_000}}), capsys)
+    assert "a.yaml\n" in text
+
+
 def test_an_outcome_without_conditions(capsys: pytest.CaptureFixture[str]):
     text = shown(outcome(conditions=(), status={}), capsys)
     assert "Conditions" not in text and "Status" not in text

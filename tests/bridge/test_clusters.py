@@ -325,6 +325,12 @@ def test_credentials_of_files_and_pods(api: FakeApi, tmp_path: Path) -> None:
         credentials.of_file(path, "other")
     with pytest.raises(KubeconfigError, match="cannot use the kubeconfig"):
         credentials.of_file(tmp_path / "none")
+    for content in (b"a: " + b"[" * 500 + b"]" * 500, b"\xff\xfe\x00", b"token: s3cret: b"):
+        path.write_bytes(content)
+        with pytest.raises(KubeconfigError, match=r"cannot use the kubeconfig \S+/config: it is not YAML$"):
+            credentials.of_file(path)
+    with pytest.raises(KubeconfigError, match=r"cannot use the kubeconfig \S+: Is a directory$"):
+        credentials.of_file(tmp_path)
     with pytest.raises(KubeconfigError, match="cannot use the credentials of this pod"):
         credentials.of_pod()
 

@@ -90,12 +90,10 @@ def test_pipelines_run_as_local_commands_in_order(tmp_path: Path, capsys: pytest
     os.geteuid() != 0 or not sys.platform.startswith("linux"), reason="needs a mount namespace (Linux, root)"
 )
 def test_a_command_finds_its_folders_where_a_container_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    there = Path("/kratix").exists()
     command = "cp /kratix/input/object.yaml /kratix/output/a.yaml && test ! -e /kratix/output/b.yaml"
     code, outcome, err = ran(capsys, folder(tmp_path, pipeline("first")), "--pipeline", f"first={command}")
     assert code == 0, err
     assert yaml.safe_load(texts(outcome)["a.yaml"])["metadata"]["name"] == "orders"
-    assert Path("/kratix").exists() == there, "nothing is left behind"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not sys.platform.startswith("linux"), reason="only where /kratix can be made")

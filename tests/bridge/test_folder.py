@@ -150,6 +150,7 @@ MISTAKES: dict[str, Case] = {
     "no json": Case({"bad.json": '{"a": 1,\n}'}, "bad.json, line 2: is not JSON: Expecting property name enclosed in double quotes", "JSON too"),
     "json number": Case({"bad.json": '{"a": NaN}'}, "bad.json: is not JSON: it has no number NaN", "what JSON does not have"),
     "deep json": Case({"bad.json": "[" * 100_000}, "bad.json: is nested deeper than 64 levels", "no stack overflow"),
+    "deep json that is read": Case({"bad.json": '{"a":' * 65 + "1" + "}" * 65}, "bad.json: is nested deeper than 64 levels", "what is done with it recurses too"),
     "deep yaml": Case({"bad.yaml": "{a: " * 80 + "1" + "}" * 80}, "bad.yaml, document 1, line 1: is nested deeper than 64 levels", "bounded"),
     "endless": Case({"bad.yaml": "a: &a [*a]"}, "bad.yaml, document 1, line 1: is nested too deeply, or grows too large by its aliases", "an alias of itself"),
     "not utf-8": Case({"bad.yaml": b"a: \xff"}, "cannot read bad.yaml: byte 3 is not UTF-8", "another encoding"),

@@ -417,6 +417,24 @@ REFUSED: dict[str, Refused] = {
         "xrd: lets an XR's name have 9 characters, too few to tell requests apart",
         "two requests of one name would be one XR",
     ),
+    "a namespace that is none": Refused(
+        xrd(),
+        "namespace: must be a namespace's name, not A B",
+        "every request would fail, and only on the cluster",
+        promise.Options(IMAGE, {}, namespace="A B"),
+    ),
+    "a version that is no label's value": Refused(
+        xrd(),
+        "version: must be a label's value such as v1.0.0, not v1 beta: Kratix reads it from a label",
+        "the API server would name a label that nobody wrote",
+        promise.Options(IMAGE, {}, version="v1 beta"),
+    ),
+    "no image": Refused(
+        xrd(),
+        "image: must be an image, not ''",
+        "the Job would wait for ever",
+        promise.Options("", {}),
+    ),
     "no label": Refused(
         xrd(), "selector: must be a label, not zone=?", "nothing would match", promise.Options(IMAGE, {"zone": "?"})
     ),
@@ -468,6 +486,7 @@ def test_the_api_keeps_the_schema(properties: dict[str, Any], status: dict[str, 
 def wrote(folder: Path, **files: str | Sequence[Mapping[str, Any]]) -> Path:
     for name, content in files.items():
         text = content if isinstance(content, str) else yaml.safe_dump_all(content)
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / f"{name}.yaml").write_text(text, newline="")
     return folder
 
@@ -565,6 +584,17 @@ BAD: dict[str, tuple[Mapping[str, Any], list[str], str]] = {
         {"a": [composition()]},
         ["-f", "."],
         "cannot make a Promise of .: it holds no CompositeResourceDefinition",
+    ),
+    "a folder whose folders hold it": (
+        {"apis/a": [xrd()]},
+        ["-f", "."],
+        "cannot make a Promise of .: it holds no CompositeResourceDefinition; folders below it are not read, such as "
+        "apis",
+    ),
+    "a broken file with Windows line ends": (
+        {"a": "apiVersion: v1\r\nkind: a: b\r\n"},
+        ["-f", "a.yaml"],
+        "a.yaml, line 2: is not YAML: mapping values are not allowed in this context",
     ),
     "a mistake in the second document": (
         {"a": [package("first"), xrd(version(served=False))]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,13 +17,13 @@ from bridge.clusters import Cluster
 from bridge.errors import ApiError
 from bridge.queue import Queue
 from bridge.resources import Resource
-from bridge.stage import crossplane, delegate
+from bridge.stage import crossplane
 from bridge.store import Key
 from bridge.sync import installations, kept, kinds, replies, xrds
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Memory
 from bridge.sync.site import Site, Task, owner
-from bridge.translate import gitops
+from bridge.translate import delegate, gitops
 from function.api.errors import InvalidError
 from function.api.names import OWNER_ANNOTATION
 
@@ -295,6 +295,67 @@ def test_without_replies_nothing_is_asked(world: World):
     assert world.cloud.requests == world.platform.requests == []
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How people create XRs of an XRD, what of it is asked for on its cluster, and where its connection Secret is."""
+
+    spec: Manifest
+    resource: Resource
+    target: delegate.Target
+    secret: tuple[str, str]
+    reason: str
+
+
+_MADE = "team-a-orders-7243e3d0f3"
+SHAPES = {
+    "claims": Shape(
+        {"scope": "LegacyCluster", "claimNames": {"kind": "Database", "plural": "databases"}},
+        Resource(GROUP, "v1", "Database", "databases", namespaced=True),
+        replace(TARGET, kind="Database", connection_secret=True),
+        ("team-a", "orders-connection"),
+        "a request became a claim, so the claim is asked for",
+    ),
+    "XRs of Crossplane 1": Shape(
+        {"scope": "LegacyCluster"},
+        replace(XR, namespaced=False),
+        replace(TARGET, namespaced=False, connection_secret=True),
+        ("crossplane-system", f"{_MADE}-connection"),
+        "it has no namespace, and its Secret is where delegation asked for it",
+    ),
+    "in one namespace": Shape(
+        {"scope": "Namespaced"},
+        XR,
+        replace(TARGET, namespace="databases"),
+        ("databases", f"{_MADE}-connection"),
+        "a name that was made is not the request's, and the Secret goes to the request's namespace all the same",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_of_an_xr_comes_back(name: str, world: World):
+    shape = SHAPES[name]
+    world.site.spec = spec(replies={"connectionSecrets": True})
+    world.xrds = [{**XRD, "spec": {**XRD["spec"], **shape.spec}}]
+    metadata = {"name": "orders", "namespace": "team-a"}
+    body = {"apiVersion": REQUEST.api_version, "kind": "Postgres", "metadata": metadata, "spec": {}}
+    made = delegate.xr(body, shape.target)
+    world.platform.put(REQUEST, "orders", "team-a", spec={}, status=delegate.status(made))
+    with FakeApi(shape.resource, kinds.SECRET) as cloud:
+        world.site.cluster = Cluster.of_kubeconfig("eu", cloud.kubeconfig(), clock=time.monotonic)
+        where = (made["metadata"]["name"], made["metadata"].get("namespace", ""))
+        given = {"labels": made["metadata"]["labels"], "spec": made["spec"]}
+        cloud.put(shape.resource, *where, **given, status={"conditions": [SYNCED, READY], "endpoint": "db"})
+        namespace, secret = shape.secret
+        cloud.put(kinds.SECRET, secret, namespace, type="connection.crossplane.io/v1alpha1", data={"uri": "eA=="})
+        world.reply()
+    status = world.status()
+    assert (status["endpoint"], status["crossplane"]["message"]) == ("db", "it is ready"), shape.reason
+    assert status["crossplane"]["connectionSecret"] == secret, shape.reason
+    assert list(world.platform.there(kinds.SECRET)) == [Key("team-a", secret)], shape.reason
+    assert [record["state"] for record in world.records()] == ["healthy"], shape.reason
+
+
 def composition(name: str = "aws", kind: str = "Postgres", *functions: str) -> Manifest:
     return {
         "apiVersion": kinds.COMPOSITION.api_version,
@@ -386,6 +447,24 @@ def test_a_promise_of_somebody_else_is_not_taken(world: World):
     world.imported()
     assert promise(world)["spec"] == {}
     assert "no bridge made it" in world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
+
+
+def test_two_clusters_with_one_xrd_are_one_promise(world: World):
+    """Of the one that came first: its requests go there, and the other's status says so."""
+    world.site.spec = spec(imports={"image": "i", "destinationSelector": {"matchLabels": {"cluster": "eu"}}})
+    world.imported()
+    before = promise(world)
+    imports = {"image": "i", "destinationSelector": {"matchLabels": {"cluster": "us"}}}
+    cluster = world.site.cluster
+    world.site = Site(
+        "us", "v", spec(imports=imports), cluster, Applier(cluster, owner("id", "us")), world.site.queue, nothing
+    )
+    world.imported()
+    assert promise(world) == before
+    refused = world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
+    assert refused == (
+        "its Promise postgres is that of CrossplaneCluster eu already, whose Destinations get its requests"
+    )
 
 
 def test_what_cannot_be_a_promise_is_said(world: World):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,91 @@ def test_versions_are_in_the_order_of_their_numbers(tmp_path: Path):
     assert Charts(tmp_path).versions() == ("v1.20.0", "v2.9.1-rc.1", "v2.9.1", "v2.10.0")
 
 
+def test_another_version_changes_what_is_its_own_and_nothing_else(charts: Charts, tmp_path: Path):
+    """Upgrade by one field: the image, the CRDs of that version, and no name of a file or an object that both have."""
+    other = tmp_path / "v99.0.0"
+    shutil.copytree(charts.folder / VERSION, other)
+    crds = sorted((other / "crds").glob("*.yaml"))
+    crds[0].unlink()
+    (other / "crds/new.yaml").write_text(crds[1].read_text().replace("name: ", "name: new-", 1))
+    (tmp_path / VERSION).symlink_to(charts.folder / VERSION)
+    both = Charts(tmp_path, charts.helm)
+    before, after = (dict(crossplane.documents(request(version=version), both)) for version in (VERSION, "v99.0.0"))
+    assert {path.partition("/")[0] for path in before.keys() ^ after.keys()} == {"1-crds"}
+    assert len(before.keys() - after.keys()) == len(after.keys() - before.keys()) == 1
+    changed = {path for path in before.keys() & after.keys() if before[path] != after[path]}
+    assert {path.partition("/")[0] for path in changed} == {"2-core"}
+    assert core(before)[1]["image"].endswith(f":{VERSION}")
+    assert core(after)[1]["image"].endswith(":v99.0.0")
+
+
+def test_the_api_offers_the_versions_that_are_there(charts: Charts, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for version in ("v2.10.0", VERSION):
+        (tmp_path / version).symlink_to(charts.folder / VERSION)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["promise", "crossplane", f"--charts={tmp_path}", f"--with={ROOT / 'package/deploy'}"])
+    spec = yaml.safe_load(capsys.readouterr().out)["spec"]
+    [version] = spec["api"]["spec"]["versions"]
+    offered = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["version"]
+    assert (offered["enum"], offered["default"]) == ([VERSION, "v2.10.0"], "v2.10.0")
+    assert [item["kind"] for item in spec["dependencies"]] == ["ClusterRole"], (
+        "a folder is read, those below it are not"
+    )
+
+
+OPTIONS: dict[str, tuple[list[str], str]] = {
+    "a version that is no label's value": (
+        ["--version=v1 beta"],
+        "cannot make the Promise of Crossplane: --version: must be a label's value such as v1.0.0, not v1 beta: Kratix "
+        "reads it from a label",
+    ),
+    "a selector that is no label": (
+        ["-l", "zone=?"],
+        "cannot make the Promise of Crossplane: --selector: must be a label, not zone=?",
+    ),
+    "a Function that has no name": (
+        ["--function=registry.example.org/f:v1"],
+        "Invalid value for --function: must be NAME=PACKAGE, not registry.example.org/f:v1 (--help shows how)",
+    ),
+    "a Function whose name is none": (
+        ["--function=F!=registry.example.org/f:v1"],
+        "cannot make the Promise of Crossplane: --function: must be a Kubernetes name and a package, not "
+        "F!=registry.example.org/f:v1",
+    ),
+    "a dependency that is none": (
+        ["--with=junk.yaml"],
+        "junk.yaml, document 2, apiVersion: is required",
+    ),
+    "a dependency that is not there": (
+        ["--with=missing.yaml"],
+        "cannot read missing.yaml: there is no such file or folder",
+    ),
+    "no charts": (
+        ["--charts=junk.yaml"],
+        "cannot read junk.yaml: it holds no charts, in folders such as v2.3.4/charts/crossplane",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_mistake_in_an_option_is_one_sentence(
+    name: str, charts: Charts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments, says = OPTIONS[name]
+    monkeypatch.chdir(tmp_path)
+    Path("junk.yaml").write_text("apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\na: 1\n")
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["promise", "crossplane", f"--charts={charts.folder}", *arguments])
+    assert capsys.readouterr() == ("", f"kratix-crossplane: {says}\n")
+
+
+def test_the_images_recipe_has_the_versions_that_are_tested():
+    """Dockerfile.crossplane names its own, for who builds it; it is helm and the chart of these that are tested."""
+    text = (ROOT / "Dockerfile.crossplane").read_text(encoding="utf-8")
+    assert f"\nARG HELM={HELM.version}\n" in text
+    assert f"\nARG CROSSPLANE={VERSION}\n" in text
+
+
 def test_the_example_is_what_the_command_makes(charts: Charts, capsys: pytest.CaptureFixture[str], update: bool):
     arguments = [f"--charts={charts.folder}", f"--with={ROOT / 'package/deploy/rbac.yaml'}"]
     with pytest.raises(SystemExit, match="0"):
@@ -245,6 +331,16 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[str, ...], str]] = {
         request(providers=["aws"]),
         (),
         "cannot install Crossplane eu: FILE, spec.providers[0]: must be an object with name and package\n",
+    ),
+    "a Provider without a package": (
+        request(providers=[{"name": "aws"}]),
+        (),
+        "cannot install Crossplane eu: FILE, spec.providers[0]: must be an object with name and package\n",
+    ),
+    "an action that Kratix has not": (
+        request(),
+        ("--action=remove",),
+        "Invalid value for '--action'",
     ),
     "features that are no object": (
         request(features=["usages"]),

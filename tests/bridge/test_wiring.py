@@ -310,11 +310,16 @@ def test_another_bridges_are_not_taken(one: World):
     ("data", "reason"),
     [
         ({}, "data[input.yaml]: is required"),
-        ({"input.yaml": "a: ["}, "data[input.yaml]: is not YAML"),
-        ({"input.yaml": "[]"}, "data[input.yaml]: must be a PromiseInput"),
+        ({"input.yaml": "a: ["}, "data[input.yaml]: line 2: is not YAML: did not find"),
+        (
+            {"input.yaml": "a: " + "[" * 20_000 + "]" * 20_000},
+            "data[input.yaml]: document 1, line 1: is nested deeper than",
+        ),
+        ({"input.yaml": "[]"}, "data[input.yaml]: must be one PromiseInput"),
+        ({"input.yaml": "a: 1\n---\na: 2\n"}, "data[input.yaml]: must be one PromiseInput"),
         ({"input.yaml": "chekcs: []"}, "chekcs: unknown field; did you mean checks?"),
     ],
-    ids=["no key", "not YAML", "a list", "an unknown field"],
+    ids=["no key", "not YAML", "nested", "a list", "two", "an unknown field"],
 )
 def test_an_input_that_is_none_is_refused_and_what_is_there_stays(one: World, data: Manifest, reason: str):
     published(one)

@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,22 @@ _SLOW = 90.0
 _SCHEDULING = "kratix-system/promise-scheduling"
 
 
-def run(cluster: Cluster, pipeline: str, object_: Mapping[str, Any], folder: Path) -> service.Ended:
+def run(
+    cluster: Cluster,
+    pipeline: str,
+    object_: Mapping[str, Any],
+    folder: Path,
+    *,
+    promise: Manifest = service.PROMISE,
+    more: Sequence[str] = (),
+) -> service.Ended:
     """Wait for the next Job of a pipeline for an object, and run it to its end.
 
     Args:
         object_: A request or the Promise, as it was applied.
         folder: Where the containers' folders are made.
+        promise: Whose pipeline it is.
+        more: Arguments of each container, beside its own.
     """
     kind, name = object_["kind"], object_["metadata"]["name"]
     namespace = object_["metadata"].get("namespace") or "kratix-platform-system"
@@ -48,8 +58,10 @@ def run(cluster: Cluster, pipeline: str, object_: Mapping[str, Any], folder: Pat
     job: Manifest = eventually(f"Kratix makes a Job for {kind} {name}", waiting, timeout=_SLOW) or {}
     body = cluster.get(object_["apiVersion"], kind, name, object_["metadata"].get("namespace")) or {}
     root = folder / job["metadata"]["name"]
-    ended = service.run(pipeline, json.loads(json.dumps(body, default=str)), root, kubeconfig=cluster.kubeconfig)
-    if ended.completed:
+    given = json.loads(json.dumps(body, default=str))
+    ended = service.run(pipeline, given, root, kubeconfig=cluster.kubeconfig, promise=promise, more=more)
+    delivers = any(c["name"] == "work-writer" for c in pod(job).get("initContainers", ()))  # a deletion does not
+    if ended.completed and delivers:
         _write_work(cluster, pod(job), root, namespace)
         if kind != "Promise":  # Kratix keeps of a Promise's status its own fields alone
             status = {"status": ended.status}

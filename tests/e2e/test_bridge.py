@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +31,15 @@ from developer import KRATIX, Request, namespace
 from kubernetes.dynamic import exceptions
 
 import promises
+from bridge.api import names
+from testbed import tools
 from testbed.cluster import Cluster, eventually
+from testbed.versions import HELM, KUBECTL
 
 Manifest = dict[str, Any]
 
 SITE = "here"
+CHART = Path(__file__).parents[2] / "package/deploy/bridge"
 _NAMESPACE = "team-orders"
 _PUBLISHED = {"bridge.kratix.io/publish": "true"}
 _STRING = {"type": "string"}
@@ -287,19 +292,32 @@ def test_the_api_server_refuses_what_cannot_be(platform: Cluster, spec: Manifest
     assert message in str(raised.value.body)
 
 
-def test_kubectl_shows_it(bed: Bridged):
-    from testbed import tools
-    from testbed.versions import KUBECTL
+def kubectl(bed: Bridged, *arguments: str | Path, given: str | None = None) -> list[str]:
+    command = [tools.find(KUBECTL), "--kubeconfig", bed.testbed.plane.kubeconfig, *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
+
+def test_kubectl_shows_it(bed: Bridged):
     until(bed.platform, SITE, "Reachable", "True")
-    shown = subprocess.run(
-        [tools.find(KUBECTL), "--kubeconfig", bed.testbed.plane.kubeconfig, "get", "xpc"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+    shown = kubectl(bed, "get", "xpc")
     assert shown[0].split() == ["NAME", "REACHABLE", "SYNCED", "PUBLISHED", "REFUSED", "DESTINATIONS", "CORE", "AGE"]
     assert shown[1].split()[:2] == [SITE, "True"]
+
+
+def test_the_api_server_takes_the_chart_and_the_kustomize_base(bed: Bridged):
+    dry = ("apply", "--dry-run=server", "--server-side", "--force-conflicts")
+    assert "deployment.apps/kratix-crossplane-bridge serverside-applied (server dry run)" in kubectl(
+        bed, *dry, "-k", CHART
+    )
+    values = ["image.repository=function-kratix", "networkPolicy.enabled=true"]
+    command = [tools.find(HELM), "template", "bridge", CHART, "-n", names.NAMESPACE, "--kube-version", "1.35.0"]
+    command += [part for value in values for part in ("--set", value)]
+    chart = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    taken = {line.split()[0] for line in kubectl(bed, *dry, "-f", "-", given=chart)}
+    for kind in ("deployment.apps", "poddisruptionbudget.policy", "networkpolicy.networking.k8s.io"):
+        assert f"{kind}/kratix-crossplane-bridge" in taken
 
 
 def test_a_second_bridge_waits_and_takes_over_at_once(bed: Bridged, platform: Cluster):

@@ -22,6 +22,7 @@ from bridging import (
     Bridged,
     bridged,
     condition,
+    documents,
     kubeconfig,
     logic,
     secret,
@@ -42,8 +43,8 @@ _CONFIG = ("apiextensions.crossplane.io/v1beta1", "EnvironmentConfig")
 _PROVIDER_CONFIG = ("kubernetes.m.crossplane.io/v1alpha1", "ClusterProviderConfig")
 _GROUP = "xp.caches.example.org"
 _API = f"{_GROUP}/v1alpha1"
-_MANY = 200
-_KILLS = 50
+# 50 crashes while 200 Promises change in CI; elsewhere a quarter of that, as it takes as long as all else together.
+_MANY, _AFTER = (200, 10) if os.environ.get("CI") else (40, 3)
 _SEED = 20261125
 
 
@@ -103,6 +104,76 @@ def test_a_promise_is_published_on_every_cluster(bed: Bridged):
         one = request(plane.cluster, "queue", size="small")
         one.until("Ready", "True", timeout=SLOW)
         one.delete()
+
+
+def test_requests_are_mirrored_and_answered(bed: Bridged):
+    """A request on the platform is one XR on one cluster; what becomes of it comes back by the function's beacon."""
+    bed.platform.apply(namespace(_NAMESPACE), *documents("replies.yaml"))
+    for plane in bed.others.values():
+        plane.cluster.apply(*documents("requests.yaml"))
+    mirrored = promise("mirrored", size={"type": "string"}, colour={"type": "string"})
+    text = {"type": "object", "properties": {"endpoint": {"type": "string"}}}
+    schema = mirrored["spec"]["api"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["status"] = {**text, "x-kubernetes-preserve-unknown-fields": True}
+    mirrored["metadata"]["labels"]["bridge.kratix.io/mirror"] = "true"
+    bed.platform.apply(logic("mirrored", "fleet"), mirrored)
+    api = ("caches.example.org/v1alpha1", "Mirrored")
+    eventually("requests are served", lambda: bed.platform.serves(*api), timeout=SLOW)
+    names = [f"r{number}" for number in range(6)]
+
+    def ask(name: str, **spec: str) -> None:
+        metadata = {"name": name, "namespace": _NAMESPACE}
+        bed.platform.apply({"apiVersion": api[0], "kind": api[1], "metadata": metadata, "spec": spec})
+
+    def told(name: str) -> Manifest:
+        found = bed.platform.get(*api, name, _NAMESPACE) or {}
+        return dict((found.get("status") or {}).get("crossplane") or {})
+
+    def xrs(name: str) -> dict[str, Manifest]:
+        found = {at: p.cluster.get(_API, "Mirrored", name, _NAMESPACE) for at, p in bed.others.items()}
+        return {at: xr for at, xr in found.items() if xr}
+
+    for name in names:
+        ask(name, size="small", colour="red")
+    for name in names:
+        ready = eventually(
+            f"{name} is ready", lambda n=name: told(n).get("ready") == "True", timeout=180, show=lambda n=name: told(n)
+        )
+        assert ready
+        assert list(xrs(name)) == [told(name)["cluster"]]
+    assert {told(name)["placement"]["reason"] for name in names} == {"chosen of 2 CrossplaneClusters by hash"}
+    ask(names[0], size="large")
+    eventually(
+        "the XR follows",
+        lambda: (
+            {k: v for k, v in next(iter(xrs(names[0]).values()))["spec"].items() if k != "crossplane"}
+            == {"size": "large"}
+        ),
+        timeout=SLOW,
+    )
+    at = bed.others[told(names[0])["cluster"]].cluster
+    assert at.list("v1", "ConfigMap", labels="kratix.fn.crossplane.io/beacon=true")
+    took = []
+    for number in range(20):  # who composes something writes into the XR's status, core calls the function, and so on
+        metadata = {"name": names[0], "namespace": _NAMESPACE}
+        endpoint = {"endpoint": f"e{number}.example.org"}
+        started = time.monotonic()
+        at.patch_status({"apiVersion": _API, "kind": "Mirrored", "metadata": metadata, "status": endpoint})
+        eventually(
+            "it comes back",
+            lambda: (
+                ((bed.platform.get(*api, names[0], _NAMESPACE) or {}).get("status") or {}).get("endpoint")
+                == endpoint["endpoint"]
+            ),  # noqa: B023 - within the loop
+            timeout=SLOW,
+        )
+        took.append(time.monotonic() - started)
+    took.sort()
+    print(f"a change of status comes back within {took[10]:.2f} s (median), {took[-1]:.2f} s (of 20, the longest)")  # noqa: T201
+    assert took[10] < 2
+    for name in names:
+        bed.platform.delete(*api, name, _NAMESPACE)
+    eventually("all XRs are gone", lambda: not any(xrs(name) for name in names), timeout=180)
 
 
 def test_destinations_are_replicated_relabelled_and_removed(bed: Bridged):
@@ -278,8 +349,8 @@ def state(cluster: Cluster) -> dict[str, list[Manifest]]:
     }
 
 
-def test_fifty_crashes_end_as_if_there_had_been_none(bed: Bridged):
-    """Killed at random moments while 200 Promises come, change and go; the same is then done undisturbed elsewhere."""
+def test_crashes_end_as_if_there_had_been_none(bed: Bridged):
+    """Killed at random moments while many Promises come, change and go; the same is then done undisturbed elsewhere."""
     chance = random.Random(_SEED)  # noqa: S311 - a seed, so that a failure can be seen again
     crashed, calm = (plane.cluster for plane in bed.others.values())
     bed.process.stop()
@@ -315,11 +386,10 @@ def test_fifty_crashes_end_as_if_there_had_been_none(bed: Bridged):
             crash(3)
         for name in names[1::10]:
             bed.platform.apply(promise(name, size={"type": "string"}, more={"type": "integer"}))
-        crash(10)
+        crash(_AFTER)
         for name in gone:
             bed.platform.delete(KRATIX, "Promise", name)
-        crash(10)
-        assert kills == _KILLS
+        crash(_AFTER)
         until(bed.platform, "eu-1", "Synced", "True", timeout=180)
         eventually(
             "all is as it should be",

@@ -415,6 +415,14 @@ def test_an_installation_says_how_many_managed_resources_it_has(
     assert (said()["cluster"], said()["version"]) == (_SITE, "v2.3.4")
     assert said()["health"] == "unhealthy", "there is no node for core to run on"
 
+    def recorded() -> list[Any]:
+        found = platform.cluster.list("platform.kratix.io/v1alpha1", "HealthRecord", "platform")
+        data = [record["data"] for record in found]
+        return [(d["promiseRef"]["name"], d["state"], d["details"]["managedResources"]) for d in data]
+
+    wanted = [("crossplane", "unhealthy", 1)]
+    eventually("its HealthRecord says so too", lambda: recorded() == wanted, timeout=_SLOW, show=recorded)
+
 
 def test_dev_shares_the_dense_cluster_without_crossplane(platform: Platform):
     assert platform.ask("dev").completed

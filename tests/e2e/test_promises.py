@@ -6,75 +6,32 @@ reader leaves them.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from developer import KRATIX, Manifest, namespace
+from commands import command, folder, installed, written
+from developer import Manifest
 from kubernetes.dynamic import exceptions
 
-from testbed import example, profiles, tools
+from testbed import example
 from testbed.cluster import Cluster, eventually
 from testbed.profiles import Testbed
-from testbed.run import Run
-from testbed.versions import CROSSPLANE_CORE, HELM
 
 _SLOW = 90.0
 _EXAMPLE = Path(__file__).parents[2] / "example"
 _GROUP = "delegated.example.org"
-_CORE = "bridge.kratix.io/v1alpha1"
-
-
-def _command(*arguments: object, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def _folder(root: Path, request: Mapping[str, Any]) -> Path:
-    """What Kratix's reader leaves behind: the request as the API server has it."""
-    (root / "input").mkdir(parents=True)
-    (root / "input/object.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(dict(request), default=str))))
-    return root
-
-
-def _written(root: Path) -> dict[str, Manifest]:
-    output = root / "output"
-    return {str(p.relative_to(output)): yaml.safe_load(p.read_text()) for p in sorted(output.rglob("*.yaml"))}
-
-
-def _installed(cluster: Cluster, promise: Manifest) -> None:
-    cluster.apply(promise)
-    api = promise["spec"]["api"]["spec"]
-    version = next(v["name"] for v in api["versions"] if v["storage"])
-    eventually(
-        f"Kratix serves {api['names']['kind']}",
-        lambda: cluster.serves(f"{api['group']}/{version}", api["names"]["kind"]),
-        timeout=_SLOW,
-        show=lambda: (cluster.get(KRATIX, "Promise", promise["metadata"]["name"]) or {}).get("status"),
-    )
 
 
 @pytest.fixture(scope="module")
 def delegating(postgres: Cluster) -> Manifest:
     """The Promise of example/postgres' XRD, under a group that its hand-written Promise does not have."""
     names = ["--name=delegated", f"--group={_GROUP}"]
-    made: Manifest = yaml.safe_load(_command("promise", "from-xrd", "-f", _EXAMPLE / "postgres", *names))
-    _installed(postgres, made)
+    made: Manifest = yaml.safe_load(command("promise", "from-xrd", "-f", _EXAMPLE / "postgres", *names))
+    installed(postgres, made)
     return made
 
 
@@ -119,9 +76,9 @@ def test_the_request_becomes_an_xr_that_core_takes(postgres: Cluster, delegating
     postgres.apply(_request("whole"))
     request = postgres.get(f"{_GROUP}/v1alpha1", "Postgres", "whole", "team-orders") or {}
     [container] = delegating["spec"]["workflows"]["resource"]["configure"][0]["spec"]["containers"]
-    root = _folder(tmp_path, request)
-    _command(*container["args"], f"--folder={root}", KRATIX_PROMISE_NAME="delegated")
-    [xr] = _written(root).values()
+    root = folder(tmp_path, request)
+    command(*container["args"], f"--folder={root}", KRATIX_PROMISE_NAME="delegated")
+    [xr] = written(root).values()
     postgres.apply(xr)
     try:
         stored = postgres.get(xr["apiVersion"], "Postgres", "whole", "team-orders") or {}
@@ -145,11 +102,11 @@ def test_the_request_becomes_an_xr_that_core_takes(postgres: Cluster, delegating
 def test_a_promise_input_in_a_pipeline_reads_promise_and_context_from_the_cluster(postgres: Cluster, tmp_path: Path):
     loaded = example.load("postgres")
     [step] = loaded.composition["spec"]["pipeline"]
-    root = _folder(tmp_path, loaded.xrs["xr-prod"])
+    root = folder(tmp_path, loaded.xrs["xr-prod"])
     environment = {"PROMISE_INPUT": yaml.safe_dump(step["input"]), "KUBECONFIG": str(postgres.kubeconfig)}
-    _command("stage", "promise", f"--folder={root}", **environment)
-    assert {body["kind"] for body in _written(root).values()} == {"Instance", "SubnetGroup"}
-    assert {body["metadata"]["labels"]["example.org/cost-centre"] for body in _written(root).values()} == {"CC-1001"}
+    command("stage", "promise", f"--folder={root}", **environment)
+    assert {body["kind"] for body in written(root).values()} == {"Instance", "SubnetGroup"}
+    assert {body["metadata"]["labels"]["example.org/cost-centre"] for body in written(root).values()} == {"CC-1001"}
 
 
 def _definition(kind: str, api: str, *versions: Mapping[str, Any], **spec: Any) -> Manifest:
@@ -205,8 +162,8 @@ def test_every_shape_of_an_xrd(testbed: Testbed, postgres: Cluster, tmp_path: Pa
     """Kratix takes its Promise, the API server a request in each version, and core what that becomes."""
     xrd, options, spec = _SHAPES[name]
     (tmp_path / "xrd.yaml").write_text(yaml.safe_dump(xrd))
-    promise = yaml.safe_load(_command("promise", "from-xrd", "-f", tmp_path / "xrd.yaml", *options))
-    _installed(postgres, promise)
+    promise = yaml.safe_load(command("promise", "from-xrd", "-f", tmp_path / "xrd.yaml", *options))
+    installed(postgres, promise)
     postgres.apply(xrd)
     api = promise["spec"]["api"]["spec"]
     kind = api["names"]["kind"]
@@ -218,65 +175,13 @@ def test_every_shape_of_an_xrd(testbed: Testbed, postgres: Cluster, tmp_path: Pa
         )
         request = postgres.get(api_version, kind, metadata["name"], "team-orders") or {}
         assert request["spec"] == (spec if name == "without fields" else {"size": 3, **spec})
-        root = _folder(tmp_path / version, request)
+        root = folder(tmp_path / version, request)
         [container] = promise["spec"]["workflows"]["resource"]["configure"][0]["spec"]["containers"]
-        _command(*container["args"], f"--folder={root}", KRATIX_PROMISE_NAME=promise["metadata"]["name"])
-        [xr] = _written(root).values()
+        command(*container["args"], f"--folder={root}", KRATIX_PROMISE_NAME=promise["metadata"]["name"])
+        [xr] = written(root).values()
         eventually("core serves it", partial(postgres.serves, xr["apiVersion"], xr["kind"]), timeout=_SLOW)
         postgres.apply(xr)
         where = xr["metadata"].get("namespace")
         stored = postgres.get(xr["apiVersion"], xr["kind"], xr["metadata"]["name"], where) or {}
         assert stored["spec"].items() >= xr["spec"].items()
         postgres.delete(xr["apiVersion"], xr["kind"], xr["metadata"]["name"], where)
-
-
-@pytest.fixture(scope="module")
-def installing(testbed: Testbed) -> Cluster:
-    cluster = testbed.plane.cluster
-    cluster.apply(namespace("platform"))
-    _installed(cluster, yaml.safe_load((_EXAMPLE / "promise-crossplane/promise.yaml").read_text()))
-    return cluster
-
-
-@pytest.fixture(scope="module")
-def empty(testbed: Testbed) -> Iterator[Cluster]:
-    """A cluster on which nothing is installed."""
-    run = Run(f"empty-{os.getpid()}")
-    try:
-        yield profiles.up("controllers", run, owner=os.getpid()).plane.cluster
-    finally:
-        run.end()
-
-
-def test_the_installations_api_refuses_what_cannot_be_installed(installing: Cluster):
-    def asked(**spec: object) -> Manifest:
-        metadata = {"name": "wrong", "namespace": "platform"}
-        return {"apiVersion": _CORE, "kind": "Crossplane", "metadata": metadata, "spec": spec}
-
-    with pytest.raises(exceptions.UnprocessibleEntityError, match=r"spec\.version: Unsupported value: .{1,3}v9\.9\.9"):
-        installing.apply(asked(version="v9.9.9"))
-    with pytest.raises(exceptions.UnprocessibleEntityError, match="a feature is like usages"):
-        installing.apply(asked(features={"--usages": True}))
-
-
-def test_an_installation_can_be_applied_in_the_order_of_its_files(installing: Cluster, empty: Cluster, tmp_path: Path):
-    [given] = yaml.safe_load_all((_EXAMPLE / "promise-crossplane/request-eu.yaml").read_text())
-    installing.apply(given)
-    request = installing.get(_CORE, "Crossplane", "eu", "platform") or {}
-    assert request["spec"]["functions"][0]["name"] == "function-kratix", "ours is preselected"
-    charts = tmp_path / "charts"
-    charts.mkdir()
-    (charts / CROSSPLANE_CORE.version).symlink_to(tools.files(CROSSPLANE_CORE.module) / "cluster")
-    root = _folder(tmp_path / "kratix", request)
-    _command("stage", "crossplane", f"--folder={root}", f"--charts={charts}", f"--helm={tools.find(HELM)}")
-    documents = _written(root)
-    for path, document in documents.items():
-        if path.startswith("3-"):
-            eventually(
-                f"{path} is served", partial(empty.serves, document["apiVersion"], document["kind"]), timeout=_SLOW
-            )
-        empty.apply(document)
-    assert [f["metadata"]["name"] for f in empty.list("pkg.crossplane.io/v1", "Function")] == ["function-kratix"]
-    assert [p["metadata"]["name"] for p in empty.list("pkg.crossplane.io/v1", "Provider")] == ["provider-aws-rds"]
-    deployments = empty.list("apps/v1", "Deployment", "crossplane-system")
-    assert {d["metadata"]["name"] for d in deployments} == {"crossplane", "crossplane-rbac-manager"}

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 import build
-from function import report, schedule
+from function import groups, report
 from function.fn import run
 
 PLANTED = "hunter2"
@@ -22,7 +22,7 @@ def test_a_defect_is_one_constant_sentence_and_freezes_everything(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(schedule, "group", broken)
+    monkeypatch.setattr(groups, "of", broken)
     with caplog.at_level(logging.ERROR):
         rsp = run(before)
     assert build.fatal(rsp) == report.BROKEN

@@ -112,3 +112,62 @@ def test_what_pipelines_are_told_of_their_promise() -> None:
     assert (promise.plural, promise.pipeline_namespace) == ("postgreses", "pipelines")
     bare = from_spec("pg", "v1", {"api": "?", "workflows": {"config": {"pipelineNamespace": 1}}}, "Promise pg")
     assert (bare.plural, bare.pipeline_namespace) == ("", "")
+
+
+@dataclass(frozen=True)
+class Interval:
+    annotation: str | None
+    spec: str | None
+    seconds: float
+    reason: str
+
+
+INTERVALS = {
+    "annotation": Interval("90m", "10h", 5400, "the annotation goes before the spec"),
+    "spec": Interval(None, "1h30m", 5400, "the spec says it for all of its requests"),
+    "neither": Interval(None, None, 0, "what Kratix's configuration says is not known here"),
+    "too short": Interval("59s", "10h", 36000, "Kratix passes over what is under a minute"),
+    "no duration": Interval("often", None, 0, "Kratix passes over what is none"),
+    "negative": Interval("-5m", "2h", 7200, "Kratix passes over what is under a minute"),
+    "least": Interval("60s", None, 60, "a minute is Kratix's least"),
+}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_how_often_pipelines_run_again(name: str) -> None:
+    case = INTERVALS[name]
+    annotations = {} if case.annotation is None else {"kratix.io/reconciliation-interval": case.annotation}
+    config = {} if case.spec is None else {"reconciliationInterval": case.spec}
+    manifest = {
+        "metadata": {"name": "pg", "annotations": annotations},
+        "spec": {"workflows": {"config": config}},
+    }
+    assert from_manifest(manifest, "Promise pg").reconciliation_interval == case.seconds, case.reason
+
+
+def test_an_interval_of_the_input_is_at_least_a_minute() -> None:
+    given = build.promise_input(workflow={"reconciliationInterval": "30s"})
+    assert build.fatal(run(build.request(given=given))) == (
+        "workflow.reconciliationInterval: must be at least 1m, not '30s'"
+    )
+
+
+TRUE = {"kratix.io/paused": "true"}
+OF_FUNCTION = {"bridge.kratix.io/workflow": "function"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "paused"),
+    [({}, False), ({"kratix.io/paused": "yes"}, False), (TRUE, True), ({**TRUE, **OF_FUNCTION}, False)],
+)
+def test_only_true_pauses_and_not_where_it_is_to_keep_kratix_off(labels: dict[str, str], paused: bool) -> None:
+    assert from_manifest({"metadata": {"name": "pg", "labels": labels}}, "Promise pg").paused is paused
+
+
+def test_an_inline_promise_can_be_paused() -> None:
+    given = build.promise_input(promise={"name": "pg", "spec": {}, "paused": True})
+    rsp = run(build.resolved(build.request(given=given)), build.HOST)
+    assert build.conditions(rsp)["WorkflowCompleted"] == ("False", "PausedReconciliation")
+    assert not rsp.desired.resources
+    given = build.promise_input(promise={"ref": {"name": "pg"}, "paused": True})
+    assert "name, version and paused go with spec, not with ref" in build.fatal(run(build.request(given=given)))

@@ -48,15 +48,25 @@ def pipeline(given: str | Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def promise(given: list[Any], version: str, namespace: str = "") -> dict[str, Any]:
+def promise(
+    pipelines: list[Any],
+    version: str,
+    labels: Mapping[str, str] | None = None,
+    annotations: Any = None,
+    namespace: str = "",
+) -> dict[str, Any]:
     config = {"config": {"pipelineNamespace": namespace}} if namespace else {}
     return {
         "apiVersion": "platform.kratix.io/v1alpha1",
         "kind": "Promise",
-        "metadata": {"name": "postgresql", "labels": {"kratix.io/promise-version": version}},
+        "metadata": {
+            "name": "postgresql",
+            "labels": {"kratix.io/promise-version": version, **(labels or {})},
+            "annotations": annotations or {},
+        },
         "spec": {
             "destinationSelectors": [{"matchLabels": {"environment": "dev"}}],
-            "workflows": {**config, "resource": {"configure": [pipeline(each) for each in given]}},
+            "workflows": {**config, "resource": {"configure": [pipeline(each) for each in pipelines]}},
         },
     }
 
@@ -78,7 +88,7 @@ class World:
             build.xr(**sequence.get("xr", {})),
             Cluster.of(
                 [
-                    promise(sequence["pipelines"], "v1.0.0", sequence.get("namespace", "")),
+                    promise(sequence["pipelines"], "v1.0.0", namespace=sequence.get("namespace", "")),
                     *DESTINATIONS,
                     *sequence.get("objects", ()),
                 ]
@@ -119,8 +129,7 @@ class World:
                 xr["metadata"]["labels"][key] = value
         cluster = cluster.having(xr)
         if "promise" in action:
-            given = {"pipelines": self.sequence["pipelines"], **action["promise"]}
-            cluster = cluster.having(promise(given["pipelines"], given["version"], given.get("namespace", "")))
+            cluster = cluster.having(promise(**{"pipelines": self.sequence["pipelines"], **action["promise"]}))
         if "delete" in action:
             cluster = cluster.lacking(self.one(**action["delete"]))
         if "input" in action:
@@ -357,6 +366,7 @@ ACTIONS = st.one_of(
     st.builds(lambda v: {"labels": {"kratix.io/manual-reconciliation": v}}, st.sampled_from([None, "a", "b"])),
     st.builds(lambda v: {"labels": {"kratix.io/workflow-suspended": v}}, st.sampled_from([None, "true", "false"])),
     st.builds(lambda v: {"promise": {"version": v}}, st.sampled_from(["v1.0.0", "v2.0.0"])),
+    st.builds(lambda v: {"labels": {"kratix.io/paused": v}}, st.sampled_from([None, "true"])),
     st.builds(lambda seconds: {"wait": seconds}, st.sampled_from([30, 90, 700])),
     st.builds(
         lambda k, p: {"delete": {"kind": k, "pipeline": p}},
@@ -392,7 +402,7 @@ def test_whatever_happens_nothing_is_dropped_and_it_comes_to_rest(runs: Any, ste
             check(before, after, str(steps))
             before = after
     world.sequence = {**world.sequence, "runs": dict.fromkeys(runs, calm)}
-    world.does({"labels": {"kratix.io/workflow-suspended": "go on"}, "wait": 700})
+    world.does({"labels": {"kratix.io/workflow-suspended": "go on", "kratix.io/paused": None}, "wait": 700})
     for i in range(24):
         after = world.reconcile()
         check(before, after, str(steps))

@@ -42,7 +42,7 @@ def write(into: Path, *, runtime: Path | None, folder: Path = _PACKAGE) -> None:
     # What is deployed beside the package is not in it.
     words: list[str | Path] = [
         *(tools.find(CROSSPLANE_CLI), "xpkg", "build"),
-        *(f"--package-root={folder}", f"--package-file={into}", "--ignore=deploy/*,deploy/bridge/*"),
+        *(f"--package-root={folder}", f"--package-file={into}", "--ignore=deploy/*,deploy/*/*,deploy/*/*/*"),
     ]
     if runtime:
         words.append(f"--embed-runtime-image-tarball={runtime}")

@@ -204,3 +204,14 @@ def test_no_promise(name: str):
     with pytest.raises(InvalidError) as refused:
         made(promise)
     assert str(refused.value) == sentence
+
+
+def test_a_promise_that_is_paused_or_timed_says_so_in_its_composition():
+    metadata = {**PINNED["metadata"], "annotations": {"kratix.io/reconciliation-interval": "1h30m"}}
+    metadata["labels"] = {**metadata["labels"], "kratix.io/paused": "true"}
+    given = step(made({**PINNED, "metadata": metadata}))["input"]
+    assert given["promise"]["paused"] is True
+    assert given["workflow"] == {"reconciliationInterval": "5400s"}
+    own = {"workflow": {"reconciliationInterval": "2h", "deadline": "5m"}}
+    given = step(made({**PINNED, "metadata": metadata}, logic=own))["input"]
+    assert given["workflow"] == own["workflow"], "what the platform team says goes first"

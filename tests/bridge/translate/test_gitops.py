@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 import promises
@@ -58,6 +59,17 @@ def test_its_files_are_what_a_cluster_gets_and_keeps():
     (xrd,), (composition,) = found["compositeresourcedefinition.yaml"], found["composition.yaml"]
     for got, wanted in ((xrd, MANIFESTS[0]), (composition, MANIFESTS[1])):
         assert got == {**wanted, "metadata": {**wanted["metadata"], "annotations": KEEP}}
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: " + "[" * 20_000 + "]" * 20_000, "\xff", "a: ["])
+def test_what_it_brings_is_read_back_or_refused(text: str):
+    """Who may change Works must not be able to end the bridge."""
+    made = gitops.publication("cache", MANIFESTS)
+    assert [m["kind"] for m in gitops.published(made)] == ["CompositeResourceDefinition", "Composition"]
+    (group,) = made["spec"]["workloadGroups"]
+    changed = {**group, "workloads": [{"filepath": "a.yaml", "content": work.content(text.encode("latin-1"))}]}
+    with pytest.raises(ValueError, match=r"^(document|line|holds|'utf-8')"):
+        gitops.published({**made, "spec": {**made["spec"], "workloadGroups": [changed]}})
 
 
 def test_two_promises_share_no_folder():

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.stage import delegate
-from bridge.translate import health, reply
+from bridge.translate import delegate, health, reply
 from bridge.translate.health import Health, Subject
 from function.api.errors import InvalidError
 

@@ -1,4 +1,4 @@
-"""Whether a Destination takes a workload group, and in words why not.
+"""Whether a Destination takes a workload group, and in words why not; so too a CrossplaneCluster and a request.
 
 The rules are those of Kratix's scheduler (internal/controller/scheduler.go: getDestinationsForWorkloadGroup).
 """
@@ -7,23 +7,42 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from function.api import names
-from function.api.destination import Destination
+from function.api.destination import Destination, Inventory
 from function.api.errors import shorten
 
 Labels = Mapping[str, str]
 Obstacle = Literal["", "labels", "deleting", "strict", "dry run", "name"]
 
 _COUNTED: Final[Mapping[Obstacle, str]] = {
-    "deleting": "being deleted",
+    "deleting": "being {leaving}",
     "strict": "with strictMatchLabels",
     "dry run": "for dry runs only",
     "name": f"with a name over {names.LABEL_LIMIT} characters",
 }
 _LISTED: Final = 3
+_ANSWERS: Final = 64
 _SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How things are called in reasons.
+
+    Attributes:
+        load: What is placed, as a plural.
+        leaving: What happens to a place that takes nothing new.
+    """
+
+    place: str = "Destination"
+    load: str = "documents"
+    leaving: str = "deleted"
+
+
+_WORDS: Final = Words()
 
 
 def obstacle(destination: Destination, wanted: Labels) -> Obstacle:
@@ -41,7 +60,18 @@ def obstacle(destination: Destination, wanted: Labels) -> Obstacle:
     return "name" if len(destination.name) > names.LABEL_LIMIT else ""
 
 
-def misfit(destination: Destination | None, wanted: Labels) -> str:
+def taking(inventory: Inventory, wanted: Labels) -> tuple[str, ...]:
+    """The names of the Destinations that take a group which asks for these labels, in the inventory's order."""
+    key = tuple(sorted(wanted.items()))
+    found = inventory.answers.get(key)
+    if found is None:
+        found = tuple(name for name, each in inventory.by_name.items() if not obstacle(each, wanted))
+        if len(inventory.answers) < _ANSWERS:
+            inventory.answers[key] = found
+    return found
+
+
+def misfit(destination: Destination | None, wanted: Labels, called: Words = _WORDS) -> str:
     """Why a Destination that has a group should not have it; empty where it fits.
 
     Args:
@@ -55,7 +85,7 @@ def misfit(destination: Destination | None, wanted: Labels) -> str:
     missing = {key: value for key, value in wanted.items() if destination.labels.get(key) != value}
     said: Mapping[Obstacle, str] = {
         "labels": f"it no longer has {words(missing)}",
-        "deleting": "it is being deleted",
+        "deleting": f"it is being {called.leaving}",
         "strict": "it has strictMatchLabels, and no label is asked for",
         "dry run": "it is for dry runs only",
         "name": f"its name has over {names.LABEL_LIMIT} characters",
@@ -63,20 +93,22 @@ def misfit(destination: Destination | None, wanted: Labels) -> str:
     return said[found]
 
 
-def nobody(destinations: Collection[Destination], wanted: Labels) -> str:
+def nobody(destinations: Collection[Destination], wanted: Labels, called: Words = _WORDS) -> str:
     """Why no Destination takes a group: one sentence that says what to change, however many Destinations there are."""
     if not destinations:
-        return f"there is no Destination{f'; one with {words(wanted)} is needed' if wanted else ''}"
-    total = f"{len(destinations)} Destination{'' if len(destinations) == 1 else 's'}"
+        return f"there is no {called.place}{f'; one with {words(wanted)} is needed' if wanted else ''}"
+    total = f"{len(destinations)} {called.place}{'' if len(destinations) == 1 else 's'}"
     found = Counter(obstacle(destination, wanted) for destination in destinations)
-    refusing = [f"{found[kind]} {said}" for kind, said in _COUNTED.items() if found[kind]]
+    refusing = [
+        f"{found[kind]} {said.format(leaving=called.leaving)}" for kind, said in _COUNTED.items() if found[kind]
+    ]
     if not wanted:
-        return f"no Destination takes documents that ask for no label ({total}: {', '.join(refusing)})"
+        return f"no {called.place} takes {called.load} that ask for no label ({total}: {', '.join(refusing)})"
     if refusing:
         have = len(destinations) - found["labels"]
         refusing = [f"{have} with {'it' if len(wanted) == 1 else 'them'}", *refusing]
-        return f"no Destination with {words(wanted)} takes anything new ({total}: {', '.join(refusing)})"
-    return f"no Destination has {words(wanted)} ({total}: {_misses(destinations, wanted)})"
+        return f"no {called.place} with {words(wanted)} takes anything new ({total}: {', '.join(refusing)})"
+    return f"no {called.place} has {words(wanted)} ({total}: {_misses(destinations, wanted)})"
 
 
 def _misses(destinations: Collection[Destination], wanted: Labels) -> str:

@@ -46,7 +46,7 @@ def xr(request: Mapping[str, Any], target: Target) -> dict[str, Any]:
         InvalidError: The request's name is too long to be kept.
     """
     metadata: Mapping[str, Any] = request["metadata"]
-    name, namespace = _identity(metadata, target)
+    name, namespace = identity(metadata, target)
     version = str(request["apiVersion"]).rpartition("/")[2]
     spec = dict(request.get("spec") or {})
     if target.connection_secret:
@@ -87,7 +87,12 @@ def status(delegated: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _identity(metadata: Mapping[str, Any], target: Target) -> tuple[str, str]:
+def identity(metadata: Mapping[str, Any], target: Target) -> tuple[str, str]:
+    """Name and namespace of a request's XR.
+
+    Raises:
+        InvalidError: The request's name is too long to be kept.
+    """
     name, namespace = str(metadata["name"]), str(metadata.get("namespace", ""))
     kept = target.namespaced and not target.namespace
     limit = target.name_limit if kept else names.LABEL_LIMIT

@@ -1,0 +1,245 @@
+"""An XR that goes, and what its Promise's delete pipelines do before.
+
+Crossplane runs no pipeline for it, so the bridge runs these Jobs itself, on the XR's cluster, with the code that runs
+configure pipelines (function/teardown.py): in order, one at a time, with retries, `suspend` and `retryAfter`. How far
+they are is a condition of the XR. When the last has succeeded, what ran them is deleted, and the finalizer goes.
+
+While an XR goes it is looked at every few seconds: its Jobs are not watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from bridge.errors import ApiError
+from bridge.resources import Resource
+from bridge.sync import kept, kinds, wards, xrs
+from bridge.sync.answers import read
+from bridge.sync.desk import pages
+from bridge.sync.kept import Made
+from bridge.sync.site import Site, Task
+from function import teardown
+from function.api import names
+from function.api.errors import InvalidError, shorten
+from function.api.input import PromiseInput, parse
+from function.teardown import Step, There
+
+NAME: Final = wards.NAME
+LOOK: Final = wards.LOOK
+_POLL: Final = 2.0
+_BLOCKED: Final = 15.0
+_SENTENCE: Final = 1024
+_RBAC: Final = "rbac.authorization.k8s.io"
+_REVISION: Final = Resource(
+    "apiextensions.crossplane.io", "v1", "CompositionRevision", "compositionrevisions", namespaced=False
+)
+_JOB: Final = Resource("batch", "v1", "Job", "jobs", namespaced=True)
+_POD: Final = Resource("", "v1", "Pod", "pods", namespaced=True)
+MADE: Final = (
+    kinds.CONFIG_MAP,
+    Resource("", "v1", "ServiceAccount", "serviceaccounts", namespaced=True),
+    Resource(_RBAC, "v1", "Role", "roles", namespaced=True),
+    Resource(_RBAC, "v1", "RoleBinding", "rolebindings", namespaced=True),
+    _JOB,
+)
+_ESCAPE: Final = f"take the finalizer {names.DELETE_FINALIZER} off to let it go without them"
+
+_Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Runs delete pipelines.
+
+    Attributes:
+        image: This project's own, for the reader and the writer in a pod; empty where nobody said it.
+    """
+
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    image: str = ""
+
+    def work(self, site: Site, task: Task) -> float | None:
+        """Look at an XRD, or at an XR; returns in how many seconds to look again.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        if task.controller == LOOK:
+            return wards.look(site, task.name, self.clock)
+        xrd, namespace, name = task.name.split("/")
+        made = site.get(kinds.XRD, xrd)
+        resource = xrs.kind_of(made.seen.manifest) if made is not None and site.owns(made) else None
+        if made is None or resource is None or site.spec.deletions is None:
+            return None
+        xr = read(site.cluster, resource, namespace, name)
+        return None if xr is None else self._reconcile(site, made, xr)
+
+    def _reconcile(self, site: Site, made: Made, xr: _Object) -> float | None:
+        known = kept.ward(xr)
+        if known.leaving and not known.held:
+            return None
+        try:
+            given = _given(site, made, xr)
+            if given is None or not teardown.has_pipelines(given):
+                if known.held:
+                    wards.unhold(site, xr)
+                return None
+            if known.leaving:
+                return self._leave(site, given, xr)
+        except InvalidError as error:
+            if known.leaving:
+                self._say(site, xr, Step(done=False, reason="Invalid", message=f"{error}; mend it, or {_ESCAPE}"))
+                return _BLOCKED
+        if not known.held:
+            wards.hold(site, xr)
+        return None
+
+    def _leave(self, site: Site, given: PromiseInput, xr: _Object) -> float | None:
+        there = _there(site, given, xr)
+        if _condition(xr).get("status") != "True":
+            return self._advance(site, given, xr, there)
+        for body in there.objects:
+            _delete(site, body)
+        wards.unhold(site, xr)
+        return None
+
+    def _advance(self, site: Site, given: PromiseInput, xr: _Object, there: There) -> float:
+        deletions = site.spec.deletions
+        image = (deletions.image if deletions else "") or self.image
+        step = teardown.advance(given, xr, there, self.now(), image)
+        for manifest in step.create:
+            try:
+                _create(site, manifest, xr)
+            except ApiError as error:
+                # 403: the bridge lacks a right, or may not hand it on; 422: the server takes no such Job.
+                if error.status not in (400, 403, 422):
+                    raise
+                message = f"cannot {error.doing}: {error.cause}; mend it, or {_ESCAPE}"
+                self._say(site, xr, Step(done=False, reason="Refused", message=message))
+                return _BLOCKED
+        for manifest in step.change:
+            _change(site, manifest)
+        for body in step.delete:
+            _delete(site, body)
+        self._say(site, xr, step)
+        if step.done:
+            return 0.0
+        waits = step.due if step.due is not None else _POLL
+        return max(_POLL, min(float(waits), _BLOCKED))
+
+    def _say(self, site: Site, xr: _Object, step: Step) -> None:
+        before = _condition(xr)
+        new = {
+            "type": names.DELETE_WORKFLOW_COMPLETED,
+            "status": "True" if step.done else "False",
+            "reason": step.reason,
+            "message": shorten(step.message, _SENTENCE),
+        }
+        if all(before.get(field) == value for field, value in new.items()):
+            return
+        since = before.get("lastTransitionTime") if before.get("status") == new["status"] else None
+        now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {
+            "metadata": {"resourceVersion": xr["metadata"]["resourceVersion"]},
+            "status": {"conditions": [*_others(xr), {**new, "lastTransitionTime": since or now}]},
+        }
+        wards.patch(site, xr, body, "status", f"write the status of {wards.said(xr)}")
+
+
+def _conditions(xr: _Object) -> list[_Object]:
+    found: list[_Object] = (xr.get("status") or {}).get("conditions") or []
+    return found
+
+
+def _condition(xr: _Object) -> _Object:
+    return next((c for c in _conditions(xr) if c.get("type") == names.DELETE_WORKFLOW_COMPLETED), {})
+
+
+def _others(xr: _Object) -> list[_Object]:
+    return [c for c in _conditions(xr) if c.get("type") != names.DELETE_WORKFLOW_COMPLETED]
+
+
+def _given(site: Site, made: Made, xr: _Object) -> PromiseInput | None:
+    """The function's input of the revision that an XR follows; of the Composition where core chose none yet.
+
+    Raises:
+        InvalidError: The revision is gone, so that nobody knows what there is to run; or its input is not one.
+    """
+    name = kept.revision(xr)
+    if not name:
+        # Core has not looked at it, so nothing was made for it that would have to be taken back.
+        composition = next(iter(site.own(kinds.COMPOSITION, made.of)), None)
+        found: _Object | None = composition.seen.manifest if composition else None
+    else:
+        found = read(site.cluster, _REVISION, "", name)
+        if found is None:
+            raise InvalidError(f"CompositionRevision {name}", "is not there, so what is to be run is not known")
+    for step in (found or {}).get("spec", {}).get("pipeline") or ():
+        given = step.get("input") or {}
+        if given.get("kind") == names.INPUT_KIND:
+            return parse(given)
+    return None
+
+
+def _there(site: Site, given: PromiseInput, xr: _Object) -> There:
+    namespace, uid = teardown.namespace(given, xr), str(xr["metadata"]["uid"])
+    mine = f"{names.DELETED_UID_LABEL}={uid}"
+    output = f"{names.OUTPUT_OF_LABEL}={teardown.output_of(given, xr)}"
+    configuring = f"{names.PROMISE_LABEL}={teardown.promise_name(given)},{names.ACTION_LABEL}=configure"
+    pods = _list(site, _POD, output, namespace) if given.workflow.read_pods else ()
+    return There(
+        # Roles of permissions may be in other namespaces where the XR is cluster-scoped.
+        objects=tuple(each for kind in MADE for each in _list(site, kind, mine, _reach(xr, namespace))),
+        outputs=tuple(_list(site, kinds.CONFIG_MAP, output, namespace)),
+        pods=tuple(pods),
+        configuring=teardown.owned(_list(site, _JOB, configuring, namespace), uid),
+    )
+
+
+def _reach(xr: _Object, namespace: str) -> str:
+    return namespace if xr["metadata"].get("namespace") else ""
+
+
+def _list(site: Site, kind: Resource, selector: str, namespace: str) -> Iterator[_Object]:
+    yield from pages(site.cluster.request, kind, {"labelSelector": selector}, f"list {kind.plural}", namespace)
+
+
+def _resource(body: _Object) -> Resource:
+    return next(kind for kind in MADE if kind.kind == body["kind"])
+
+
+def _create(site: Site, manifest: _Object, xr: _Object) -> None:
+    resource, metadata = _resource(manifest), manifest["metadata"]
+    doing = f"create {manifest['kind']} {metadata['namespace']}/{metadata['name']} for {wards.said(xr)}"
+    query = {"fieldManager": names.FIELD_MANAGER}
+    try:
+        site.cluster.request("POST", resource.path(metadata["namespace"]), query=query, body=manifest, doing=doing)
+    except ApiError as error:
+        if error.status != 409:  # made a moment ago: the next look sees it
+            raise
+
+
+def _change(site: Site, manifest: _Object) -> None:
+    metadata = manifest["metadata"]
+    path = _resource(manifest).path(metadata["namespace"], metadata["name"])
+    body: dict[str, Any] = {"metadata": {"annotations": metadata.get("annotations") or {}}}
+    if manifest.get("spec", {}).get("suspend") is True:
+        body["spec"] = {"suspend": True}
+    doing = f"change {manifest['kind']} {metadata['namespace']}/{metadata['name']}"
+    site.cluster.request("PATCH", path, body=body, content_type=wards.MERGE, doing=doing)
+
+
+def _delete(site: Site, body: _Object) -> None:
+    metadata = body["metadata"]
+    doing = f"delete {body['kind']} {metadata['namespace']}/{metadata['name']}"
+    options = {"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": "Background"}
+    try:
+        path = _resource(body).path(metadata["namespace"], metadata["name"])
+        site.cluster.request("DELETE", path, body=options, doing=doing)
+    except ApiError as error:
+        if error.status not in (404, 409):  # gone, or another under its name
+            raise

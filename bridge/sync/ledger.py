@@ -1,0 +1,101 @@
+"""What is remembered of mirrored requests; after a restart all of it is found again by sweeps and first replies."""
+
+from __future__ import annotations
+
+import threading
+
+from bridge.sync.intake import Of
+from function.api.placing import Decision
+
+Told = tuple[str, int, str, str]
+
+
+class Ledger:
+    """Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holding: dict[Of, frozenset[str]] = {}
+        self._versions: dict[tuple[str, Of], int] = {}
+        self._swept: set[tuple[str, str]] = set()
+        self._told: dict[Of, Told] = {}
+        self._decided: dict[Of, Decision] = {}
+
+    def holding(self, of: Of) -> frozenset[str]:
+        """The clusters that have, or may have, a request's XR."""
+        with self._lock:
+            return self._holding.get(of, frozenset())
+
+    def hold(self, of: Of, cluster: str) -> None:
+        """A cluster has a request's XR, or is about to."""
+        with self._lock:
+            self._holding[of] = self._holding.get(of, frozenset()) | {cluster}
+
+    def leave(self, of: Of, cluster: str) -> None:
+        """A cluster has a request's XR no longer."""
+        with self._lock:
+            self._versions.pop((cluster, of), None)
+            left = self._holding.get(of, frozenset()) - {cluster}
+            if left:
+                self._holding[of] = left
+            else:
+                self._holding.pop(of, None)
+                self._told.pop(of, None)
+
+    def decide(self, of: Of, at: Decision) -> None:
+        """Where a request is to be, and why."""
+        with self._lock:
+            self._decided[of] = at
+            self._holding[of] = self._holding.get(of, frozenset()) | {at.name}
+
+    def undecide(self, of: Of) -> None:
+        """A request is gone; one of its name that comes later is another."""
+        with self._lock:
+            self._decided.pop(of, None)
+
+    def decided(self, of: Of) -> Decision | None:
+        """What was decided last."""
+        with self._lock:
+            return self._decided.get(of)
+
+    def is_older(self, cluster: str, of: Of, version: str) -> bool:
+        """Whether an XR's version is older than what was seen of it before."""
+        with self._lock:
+            return version.isdecimal() and int(version) < self._versions.get((cluster, of), 0)
+
+    def note(self, cluster: str, of: Of, version: str) -> None:
+        """An XR was seen in that version. A cluster that was restored begins with older ones again."""
+        with self._lock:
+            self._versions[cluster, of] = int(version) if version.isdecimal() else 0
+
+    def is_swept(self, cluster: str, promise: str) -> bool:
+        """Whether all XRs of a Promise on a cluster were looked at once."""
+        with self._lock:
+            return (cluster, promise) in self._swept
+
+    def swept(self, cluster: str, promise: str) -> None:
+        """They were."""
+        with self._lock:
+            self._swept.add((cluster, promise))
+
+    def forget(self, cluster: str) -> None:
+        """A cluster is another one now, or is not there any more: what it holds is not known."""
+        with self._lock:
+            self._swept = {each for each in self._swept if each[0] != cluster}
+            self._versions = {key: version for key, version in self._versions.items() if key[0] != cluster}
+
+    def is_told(self, of: Of, told: Told) -> bool:
+        """Whether that was written last of a request: its UID and generation, a digest, and its state of health."""
+        with self._lock:
+            return self._told.get(of) == told
+
+    def tell(self, of: Of, told: Told) -> None:
+        """It was written."""
+        with self._lock:
+            self._told[of] = told
+
+    def state(self, of: Of) -> str | None:
+        """The state of health that was written last; None where this process has written none."""
+        with self._lock:
+            told = self._told.get(of)
+            return told[3] if told is not None and told[3] else None

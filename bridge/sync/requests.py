@@ -1,0 +1,232 @@
+"""Requests of the platform as XRs of Crossplane clusters, and what becomes of them back ("mirrored requests").
+
+Three steps, each level-triggered: placements.py chooses a cluster and writes that into the request's status before
+anything is done; `carry` has the XR on that cluster as the request says, and on no other, and brings its status back;
+`sweep` lists the XRs that mirror requests of a Promise on a cluster, which finds whatever was missed.
+
+XRs are of as many kinds as there are Promises, and a watch for each kind and cluster would be thousands. So no XR is
+watched. What is watched on a cluster are two kinds, whatever is published there (bridge/mirrors.py): the beacons that
+the function composes beside such XRs and that change when an XR's status does (function/beacon.py), and Warning events,
+in which core tells what went wrong before any function was called. Either only says which XR to read. Lists cannot be
+that: one for each kind and cluster every second would be more than the watches. They are what catches the rest.
+
+An XR goes when its request is gone, asked for just then, or when it is ready on the cluster that it moved to. Where
+a Promise is no longer mirrored, or is gone with its API, XRs stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.apply import ConflictError, ForeignError
+from bridge.errors import ApiError, ClusterError
+from bridge.observed import Ref, seen
+from bridge.resources import Resource
+from bridge.sync import kinds, mirror
+from bridge.sync.answers import Answers, Case, read
+from bridge.sync.board import Outcome
+from bridge.sync.desk import pages
+from bridge.sync.intake import Intake, Of, Opened
+from bridge.sync.ledger import Ledger
+from bridge.sync.site import Site
+from bridge.translate import delegate, reply
+from bridge.translate.delegate import Target
+from function.api import names
+from function.api.errors import InvalidError
+
+NAME: Final = "request"
+SWEEP: Final = "request-sweep"
+AGAIN: Final = 60.0
+SOON: Final = 0.5
+_GOING: Final = 5.0  # an XR that is being deleted is looked at so often
+_REFUSED: Final = (400, 403, 422)  # what an API server says of an XR that it does not take
+
+_Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Carries them out.
+
+    Attributes:
+        place: Has a request placed, soon.
+    """
+
+    intake: Intake
+    answers: Answers
+    ledger: Ledger
+    place: Callable[[Of], None]
+
+    def sweep(self, site: Site, promise: str) -> float | None:
+        """Look at all XRs of a cluster that mirror requests of a Promise; returns in how many seconds to look again.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        opened, refused = self.intake.opened.get(promise), self.intake.refused(promise)
+        site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
+        if opened is None or site.by_gitops:
+            return None
+        if not opened.watch.health.synced:
+            return SOON
+        there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
+        for of in there:
+            self.ledger.hold(of, site.name)
+        self.ledger.swept(site.name, promise)
+        for of, xr in there.items():
+            try:
+                self.carry(site, of, xr)
+            except ApiError:  # one that is refused holds up no other: it is tried again by itself
+                site.add(NAME, [str(of)])
+        here = False
+        for of, request in opened.requests():
+            here |= request.cluster == site.name
+            if not request.cluster:
+                self.place(of)
+            elif request.cluster == site.name and of not in there:
+                site.add(NAME, [str(of)])
+        return AGAIN if here or there else None
+
+    def carry(self, site: Site, of: Of, listed: _Object | None = None) -> float | None:
+        """Have a request's XR on a cluster if it belongs there, and not if it does not, and bring back what it says.
+
+        Args:
+            listed: The XR, where it was just read.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        found = self.intake.get(of)
+        if found is None:
+            return SOON if of.promise in self.intake.opened else None
+        opened, request = found
+        belongs = request is not None and not request.leaving and request.cluster == site.name
+        try:
+            xr = listed or _read(site, opened, of)
+        except InvalidError as error:
+            if request is not None and belongs:
+                self.answers.xr(Case(of, opened, request), site, None, str(error))
+            return None
+        if request is None or not belongs:
+            return self._leave(site, Case(of, opened, request) if request else None, of, opened, xr)
+        if xr is not None:
+            version = str(xr["metadata"].get("resourceVersion"))
+            if listed is not None and self.ledger.is_older(site.name, of, version):
+                return None  # the list is older than what was seen since
+            self.ledger.note(site.name, of, version)
+        return self._bring(site, Case(of, opened, request), xr)
+
+    def _bring(self, site: Site, case: Case, xr: _Object | None) -> float | None:
+        said, action = "", ""
+        target = _target(site, case.opened)
+        try:
+            action = _apply(site, mirror.xr(case.opened.mirror, case.request.packed.body, target), xr)
+        except (InvalidError, ForeignError, ConflictError) as error:
+            said = f"{error.doing}: {error.cause}" if isinstance(error, ClusterError) else str(error)
+        except ApiError as error:
+            if error.status in _REFUSED:
+                self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, f"{error.doing}: {error.cause}")
+            raise
+        if action in ("created", "changed"):
+            xr = _read(site, case.opened, case.of)
+            if xr is not None:
+                self.ledger.note(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
+        self.ledger.hold(case.of, site.name)
+        self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
+        return _GOING if action == "deleting" else None
+
+    def _leave(self, site: Site, case: Case | None, of: Of, opened: Opened, xr: _Object | None) -> float | None:
+        """An XR that does not belong here: of a request that is gone, or that is elsewhere and ready there."""
+        if xr is None or not _is_ours(site, xr):
+            self.ledger.leave(of, site.name)
+            return None
+        request = case.request if case else None
+        if request is not None and not request.leaving:
+            if not request.cluster or request.ready != "True":
+                return None  # that it is ready is a change of the request, which is told
+        elif not self._is_gone(of, opened):
+            return SOON
+        metadata = xr["metadata"]
+        which = Ref(
+            str(xr["apiVersion"]).rpartition("/")[0], xr["kind"], metadata.get("namespace") or "", metadata["name"]
+        )
+        site.told(site.name, site.applier.delete(str(xr["apiVersion"]), which, seen(xr)))
+        return _GOING
+
+    def _is_gone(self, of: Of, opened: Opened) -> bool:
+        """Whether a request is not there, or is being deleted, just now; not where its API is gone, so nobody knows."""
+        platform = self.answers.platform.cluster
+        try:
+            path = opened.resource.path(of.namespace, of.name)
+            found = platform.request("GET", path, doing=f"read {opened.resource.kind} {of.namespace}/{of.name}")
+        except ApiError as error:
+            if error.status == 404:
+                return error.reason == "NotFound"
+            raise
+        return "deletionTimestamp" in found["metadata"]
+
+
+def _apply(site: Site, manifest: dict[str, Any], xr: _Object | None) -> str:
+    """Apply an XR, and its namespace where that is not there: who makes a request need not know the cluster."""
+    there = seen(xr) if xr is not None else None
+    try:
+        result = site.applier.apply(manifest, there)
+    except ApiError as error:
+        namespace = manifest["metadata"].get("namespace")
+        if error.status != 404 or not namespace or read(site.cluster, kinds.NAMESPACE, "", namespace) is not None:
+            raise
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        site.cluster.request("POST", kinds.NAMESPACE.path(), body=body, doing=f"create Namespace {namespace}")
+        result = site.applier.apply(manifest, there)
+    site.told(site.name, result)
+    return result.action
+
+
+def _listed(site: Site, opened: Opened) -> Iterator[_Object]:
+    resource = _resource(site, opened)
+    query: dict[str, str | int] = {
+        "labelSelector": f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={opened.mirror.promise}"
+    }
+    try:
+        yield from pages(site.cluster.request, resource, query, f"list {resource.plural}.{resource.group}")
+    except ApiError as error:
+        if error.status != 404:  # not published there
+            raise
+
+
+def _read(site: Site, opened: Opened, of: Of) -> _Object | None:
+    """A request's XR.
+
+    Raises:
+        InvalidError: The request's name can be no XR's.
+    """
+    name, namespace = delegate.identity({"name": of.name, "namespace": of.namespace}, _target(site, opened))
+    return read(site.cluster, _resource(site, opened), namespace, name)
+
+
+def _target(site: Site, opened: Opened) -> Target:
+    return opened.mirror.target(prefix=site.spec.prefix, namespaced=site.spec.scope == "Namespaced")
+
+
+def _resource(site: Site, opened: Opened) -> Resource:
+    target = _target(site, opened)
+    return Resource(target.group, opened.mirror.version, target.kind, opened.mirror.plural, target.namespaced)
+
+
+def _is_ours(site: Site, xr: _Object) -> bool:
+    return seen(xr).owner == site.applier.owner.identity and mirror.is_mirrored(xr)
+
+
+def _of(site: Site, opened: Opened, xr: _Object) -> Of | None:
+    """The request that an XR mirrors. Who may write XRs can write any label, so it has to be the request's own."""
+    subject = reply.subject(xr)
+    if subject is None or not _is_ours(site, xr) or subject[0] != opened.mirror.promise:
+        return None
+    try:
+        name, namespace = delegate.identity({"name": subject[2], "namespace": subject[1]}, _target(site, opened))
+    except InvalidError:
+        return None
+    metadata = xr["metadata"]
+    return Of(*subject) if (metadata["name"], metadata.get("namespace") or "") == (name, namespace) else None

@@ -1,0 +1,179 @@
+"""Mirrored requests' XRs on their versions: ResourceBindings there and back, and roll-outs in waves over clusters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
+
+from bridge.store import Key
+from bridge.sync import versions
+from bridge.sync.site import Task
+
+Manifest = dict[str, Any]
+ROLLOUT = "bridge.kratix.io/rollout"
+BROKEN = {"type": "WorkflowCompleted", "status": "False", "reason": "PipelineFailed", "message": "pipeline x failed"}
+
+
+@pytest.fixture
+def one() -> Iterator[Mirrored]:
+    with mirrored_world("eu-1", others=(versions.BINDING,)) as world:
+        yield world
+
+
+def binding(world: Mirrored, version: str, name: str = "orders") -> None:
+    spec = {"version": version, "promiseRef": {"name": "cache"}, "resourceRef": {"name": name, "namespace": TEAM}}
+    before = world.platform.there(versions.BINDING).get(Key(TEAM, name)) or {}
+    world.platform.put(
+        versions.BINDING, name, TEAM, spec=spec, **({"status": before["status"]} if "status" in before else {})
+    )
+
+
+def told(world: Mirrored, name: str = "orders") -> tuple[str, str, Any, Any]:
+    status = world.platform.there(versions.BINDING)[Key(TEAM, name)].get("status") or {}
+    [condition] = status.get("conditions") or [{}]
+    reason, message = condition.get("reason", ""), condition.get("message", "")
+    return reason, message, status.get("lastAppliedVersion"), status.get("failedVersion")
+
+
+def selected(world: Mirrored, cluster: str, name: str = "orders") -> str:
+    found = world.xr(cluster, name) or {}
+    selector = found.get("spec", {}).get("crossplane", {}).get("compositionRevisionSelector", {})
+    return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
+
+
+def until(world: Mirrored, what: str, holds: Any) -> None:
+    def looked() -> bool:
+        world.bridge.queue.add(Task(versions.NAME, "", "cache"))
+        return bool(holds())
+
+    world.until(what, looked)
+
+
+def runs(world: Mirrored, cluster: str, version: str, *conditions: Manifest, name: str = "orders") -> None:
+    """Core and the function have done it: this version is applied."""
+    world.becomes(
+        cluster, *(conditions or (SYNCED, READY)), name=name, kratix={"promise": {"name": "cache", "version": version}}
+    )
+
+
+def test_a_binding_pins_its_requests_xr_and_hears_of_it(one: Mirrored):
+    one.request()
+    one.placed()
+    runs(one, "eu-1", "v2.0.0")
+    binding(one, "v1.0.0")
+    until(one, "it selects it", lambda: selected(one, "eu-1") == "v1.0.0")
+    until(one, "it is told", lambda: told(one) == ("UpgradeInProgress", "on its way to version v1.0.0", None, None))
+    runs(one, "eu-1", "v1.0.0")
+    done = ("UpgradeComplete", "version v1.0.0 is applied", "v1.0.0", None)
+    until(one, "it is told", lambda: told(one) == done)
+    assert one.xr("eu-1")["spec"].keys() == {"crossplane"}, "nothing else of the XR is touched"
+    binding(one, "latest")
+    until(one, "it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_version_that_does_not_work_is_said_and_rolled_back(one: Mirrored):
+    one.request()
+    one.placed()
+    runs(one, "eu-1", "v1.0.0")
+    binding(one, "v2.0.0")
+    until(one, "it selects it", lambda: selected(one, "eu-1") == "v2.0.0")
+    runs(one, "eu-1", "v2.0.0", SYNCED, BROKEN)
+    until(
+        one, "it is told", lambda: told(one) == ("UpgradeFailed", "version v2.0.0: pipeline x failed", None, "v2.0.0")
+    )
+    binding(one, "v1.0.0")
+    until(one, "it goes back", lambda: selected(one, "eu-1") == "v1.0.0")
+    runs(one, "eu-1", "v1.0.0")
+    until(one, "it is told", lambda: told(one) == ("UpgradeComplete", "version v1.0.0 is applied", "v1.0.0", None))
+
+
+def test_a_version_that_there_is_not_is_said(one: Mirrored):
+    one.request()
+    one.placed()
+    binding(one, "v9")
+    until(one, "it selects it", lambda: selected(one, "eu-1") == "v9")
+    said = "cannot select CompositionRevision: no compatible CompositionRevision found"
+    synced = {"type": "Synced", "status": "False", "observedGeneration": 9, "message": said}
+    runs(one, "eu-1", "v1.0.0", synced)
+    until(one, "it is told", lambda: told(one)[:2] == ("UpgradeFailed", f"version v9: {said}"))
+
+
+def test_what_somebody_set_on_an_xr_is_not_overruled(one: Mirrored):
+    one.request()
+    one.placed()
+    runs(one, "eu-1", "v1.0.0")
+    api = one.clusters["eu-1"]
+    there = one.xr("eu-1")
+    assert there is not None
+    selector = {"matchLabels": {"kratix.io/promise-version": "v1.0.0"}}
+    from bridgeworld import CACHES
+
+    with api.changed:
+        api.store(CACHES, {**there, "spec": {**there["spec"], "crossplane": {"compositionRevisionSelector": selector}}})
+    binding(one, "v2.0.0")
+    one.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v3.0.0"})}))
+    until(one, "the binding hears of it", lambda: told(one)[1] == "version v1.0.0 is applied")
+    assert selected(one, "eu-1") == "v1.0.0"
+
+
+def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
+    with mirrored_world("eu-1", "eu-2", others=(versions.BINDING,)) as world:
+        where = {}
+        for name, env in (("one", "dev"), ("two", "dev"), ("three", "prod"), ("four", "prod"), ("five", "prod")):
+            world.request(name, labels={"env": env})
+            where[name] = world.placed(name)
+            runs(world, where[name], "v1.0.0", name=name)
+        binding(world, "v1.0.0", "five")
+
+        def on() -> dict[str, str]:
+            return {name: selected(world, cluster, name) for name, cluster in where.items()}
+
+        def rollout(version: str) -> None:
+            waves = {"version": version, "waves": [{"env": "dev"}, {"env": "prod"}]}
+            world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+
+        rollout("v2.0.0")
+        v1, v2 = "v1.0.0", "v2.0.0"
+        first = {"one": v2, "two": v2, "three": v1, "four": v1, "five": v1}
+        until(world, "the first wave begins", lambda: on() == first)
+        runs(world, where["one"], "v2.0.0", name="one")
+        runs(world, where["two"], "v2.0.0", SYNCED, BROKEN, name="two")
+        stopped = f"wave 1 of 2 to v2.0.0 has stopped: {where['two']} {TEAM}/two: pipeline x failed"
+
+        def refused(cluster: str) -> list[str]:
+            return [each["reason"] for each in world.status(cluster).get("refused", ())]
+
+        until(world, "it is said", lambda: refused("eu-1") == [stopped] and refused("eu-2") == [stopped])
+        assert on() == first, "nobody else is moved"
+        runs(world, where["two"], "v2.0.0", name="two")
+        until(world, "the second wave begins", lambda: on() == {**first, "three": v2, "four": v2})
+        until(world, "nothing is refused", lambda: refused("eu-1") == refused("eu-2") == [])
+        rollout("v1.0.0")
+        until(world, "the first goes back", lambda: on() == {**first, "one": v1, "two": v1, "three": v2, "four": v2})
+        for name in ("one", "two"):
+            runs(world, where[name], "v1.0.0", name=name)
+        until(world, "all are back", lambda: on() == dict.fromkeys(where, v1))
+
+
+def test_a_roll_out_that_cannot_be_read_is_said(one: Mirrored):
+    one.request()
+    one.placed()
+    one.put(mirrored(annotations={ROLLOUT: "v2.0.0"}))
+    said = f"metadata.annotations[{ROLLOUT}]: is not JSON"
+    until(one, "it is said", lambda: said in [each["reason"] for each in one.status("eu-1").get("refused", ())])
+    assert selected(one, "eu-1") == ""
+
+
+def test_without_bindings_and_roll_outs_nothing_is_written(one: Mirrored):
+    one.request()
+    one.placed()
+    runs(one, "eu-1", "v1.0.0")
+    one.settled()
+    one.bridge.queue.add(Task(versions.NAME, "", "cache"))
+    one.settled()
+    managers = {entry["manager"] for entry in one.xr("eu-1")["metadata"]["managedFields"]}
+    assert managers and versions.MANAGER not in managers

@@ -1,0 +1,136 @@
+"""The bridge's Helm chart, rendered by Helm itself: it grants and runs what the files for kubectl and Kustomize do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bridge.api import names
+from testbed import tools
+from testbed.versions import HELM
+
+Manifest = dict[str, Any]
+
+CHART = Path(__file__).parents[1] / "package/deploy/bridge"
+IMAGE = "image.repository=registry.example.org/function-kratix"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+NAMESPACE = "platform-bridge"
+
+
+def helm(*arguments: str, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
+    # Helm built as a module says that it is for Kubernetes 1.20.
+    command = [tools.find(HELM), "template", "bridge", CHART, "--namespace", namespace, "--kube-version", "1.35.0"]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+def rendered(*values: str) -> list[Manifest]:
+    done = helm(*(part for value in values for part in ("--set", value)))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def named(manifests: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
+    found = {(m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"]): m for m in manifests}
+    assert len(found) == len(manifests), "no object twice"
+    return found
+
+
+def files(*roles: str) -> list[Manifest]:
+    """What kubectl would apply, in the chart's namespace."""
+    texts = [(CHART / f"{role}.yaml").read_text(encoding="utf-8").replace(names.NAMESPACE, NAMESPACE) for role in roles]
+    manifests = [manifest for text in texts for manifest in yaml.safe_load_all(text)]
+    return [manifest for manifest in manifests if manifest["kind"] != "Namespace"]
+
+
+def without_labels(manifest: Manifest) -> Manifest:
+    return {
+        **manifest,
+        "metadata": {k: v for k, v in manifest["metadata"].items() if k not in ("labels", "annotations")},
+    }
+
+
+ALL_ROLES = ("platform", "crossplane", "imports", "replies", "connection-secrets", "installations")
+
+
+def test_it_grants_what_the_files_grant():
+    chart = named(rendered(IMAGE, f"roles={{{','.join(ALL_ROLES)}}}", "deploy=false", "crds.install=false"))
+    plain = {
+        key: without_labels(m)
+        for key, m in {
+            (m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"]): m for m in files(*ALL_ROLES)
+        }.items()
+    }
+    assert {key: without_labels(m) for key, m in chart.items()} == plain
+    granted = {path.stem for path in CHART.glob("*.yaml") if "kind: ClusterRole" in path.read_text(encoding="utf-8")}
+    assert granted == set(ALL_ROLES), "a new file of roles has to be in values.schema.json, and here"
+
+
+def test_it_runs_what_the_deployment_runs():
+    (plain,) = files("deployment")
+    chart = next(m for m in rendered(IMAGE) if m["kind"] == "Deployment")
+    container = chart["spec"]["template"]["spec"]["containers"][0]
+    assert container.pop("image") == "registry.example.org/function-kratix:0.1.0"
+    assert container.pop("imagePullPolicy") == "IfNotPresent"
+    plain["spec"]["template"]["spec"]["containers"][0].pop("image")
+    assert without_labels(chart) == without_labels(plain)
+
+
+def test_the_crd_stays_when_the_chart_goes():
+    (crd,) = (m for m in rendered(IMAGE) if m["kind"] == "CustomResourceDefinition")
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    generated = yaml.safe_load((CHART / "bridge.kratix.io_crossplaneclusters.yaml").read_text(encoding="utf-8"))
+    assert without_labels(crd) == without_labels(generated)
+
+
+def test_all_that_can_be_turned_on():
+    found = named(
+        rendered(
+            IMAGE,
+            f"image.digest={DIGEST}",
+            "serviceMonitor.enabled=true",
+            "networkPolicy.enabled=true",
+            "networkPolicy.apiServerPorts={443}",
+            "options.workers=8",
+            "options.resync=5m",
+            "options.debug=true",
+        )
+    )
+    kinds = {kind for kind, *_ in found}
+    assert kinds >= {"PodDisruptionBudget", "ServiceMonitor", "NetworkPolicy", "Service", "Deployment"}
+    pod = found["Deployment", NAMESPACE, "kratix-crossplane-bridge"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == f"registry.example.org/function-kratix@{DIGEST}"
+    assert container["args"] == ["--resync=5m", "--workers=8", "--debug"]
+    for kind in ("PodDisruptionBudget", "ServiceMonitor", "NetworkPolicy"):
+        spec = found[kind, NAMESPACE, "kratix-crossplane-bridge"]["spec"]
+        labels = (spec.get("selector") or spec["podSelector"])["matchLabels"]
+        assert labels.items() <= pod["metadata"]["labels"].items()
+    assert "PodDisruptionBudget" not in {m["kind"] for m in rendered(IMAGE, "replicas=1")}, "it would block a drain"
+
+
+def test_a_cluster_that_the_bridge_only_reaches_gets_roles_alone():
+    kinds = {m["kind"] for m in rendered("deploy=false", "roles={crossplane}")}
+    assert kinds == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+BAD = {
+    "no image": ((), NAMESPACE, "image.repository: must say where the image of function-kratix is"),
+    "a role that is none": ((IMAGE, "roles={root}"), NAMESPACE, "at '/roles/0': value must be one of 'platform'"),
+    "a digest that is none": ((IMAGE, "image.digest=latest"), NAMESPACE, "at '/image/digest': 'latest' does not match"),
+    "a field that is none": ((IMAGE, "replica=3"), NAMESPACE, "additional properties 'replica' not allowed"),
+    "too many workers": ((IMAGE, "options.workers=65"), NAMESPACE, "at '/options/workers': maximum: got 65, want 64"),
+    "a namespace with a role of its own": ((IMAGE,), "default", "--namespace: must not be default"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_values(name: str):
+    values, namespace, message = BAD[name]
+    done = helm(*(part for value in values for part in ("--set", value)), namespace=namespace)
+    assert done.returncode != 0
+    assert re.sub(r"\s+", " ", message) in re.sub(r"\s+", " ", done.stderr), done.stderr
