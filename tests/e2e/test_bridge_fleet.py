@@ -163,8 +163,8 @@ def test_requests_are_mirrored_and_answered(bed: Bridged):
             "it comes back",
             lambda: (
                 ((bed.platform.get(*api, names[0], _NAMESPACE) or {}).get("status") or {}).get("endpoint")
-                == endpoint["endpoint"]
-            ),  # noqa: B023 - within the loop
+                == endpoint["endpoint"]  # noqa: B023 - within the loop
+            ),
             timeout=SLOW,
         )
         took.append(time.monotonic() - started)
