@@ -15,7 +15,7 @@ from typing import Any
 
 from function import jobs, runs, steer
 from function.api import names, promise
-from function.api.errors import InvalidError
+from function.api.errors import InvalidError, join
 from function.api.fields import seconds
 from function.api.pipeline import Pipeline
 from function.api.promise import Action
@@ -89,7 +89,7 @@ def _pipelines(seen: Seen, action: Action) -> tuple[tuple[Pipeline, ...], str]:
         return promise.read_pipelines(given, "workflow.pipelines"), "workflow.pipelines"
     assert seen.promise is not None  # noqa: S101 - without a Promise there is a hold
     path = "promise" if seen.input.promise.spec is not None else f"Promise {seen.promise.name}"
-    return seen.promise.pipelines("resource", action, path), f"{path}.spec.workflows.resource.{action}"
+    return seen.promise.pipelines("resource", action, path), join(path, f"spec.workflows.resource.{action}")
 
 
 def _in_force(good: Run | None) -> tuple[Produced, ...] | None:

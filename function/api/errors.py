@@ -7,11 +7,13 @@ is this project's own bug; `fn.py` logs it and tells the user so in one constant
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 import pydantic
 
 _SHOWN = 80
+_OBJECT = re.compile(r"[A-Z]\w* [^\s:]+")
 
 
 class InvalidError(Exception):
@@ -33,9 +35,14 @@ class InvalidError(Exception):
 
 
 def join(prefix: str, path: str) -> str:
-    """Join two field paths: `a` and `b` give `a.b`, `a` and `[0]` give `a[0]`."""
+    """Join two field paths: `a` and `b` give `a.b`, `a` and `[0]` give `a[0]`.
+
+    An object is told from its fields: `Promise a` and `b` give `Promise a: b`.
+    """
     if not prefix or not path:
         return prefix or path
+    if _OBJECT.fullmatch(prefix):
+        return f"{prefix}: {path}"
     return f"{prefix}{path}" if path.startswith("[") else f"{prefix}.{path}"
 
 

@@ -167,22 +167,22 @@ def test_a_promise_reads_its_pipelines_when_asked() -> None:
     assert promise.pipelines("promise", "configure", "Promise pg") == ()
     with pytest.raises(InvalidError) as raised:
         promise.pipelines("resource", "delete", "Promise pg")
-    assert str(raised.value).startswith("Promise pg.spec.workflows.resource.delete[0]: must be a Pipeline of ")
+    assert str(raised.value).startswith("Promise pg: spec.workflows.resource.delete[0]: must be a Pipeline of ")
 
 
 def test_a_workflow_has_each_name_once() -> None:
     promise = _promise(promise={"configure": [manifest(), manifest(metadata={"name": "two"}), manifest()]})
     with pytest.raises(InvalidError) as raised:
         promise.pipelines("promise", "configure", "Promise pg")
-    where = "Promise pg.spec.workflows.promise.configure"
+    where = "Promise pg: spec.workflows.promise.configure"
     assert str(raised.value) == f"{where}[2].metadata.name: one is already the name of {where}[0]"
 
 
 @pytest.mark.parametrize(
     ("workflows", "message"),
     [
-        ({"resource": {"configure": {}}}, "Promise pg.spec.workflows.resource.configure: must be a list of Pipelines"),
-        ({"resource": []}, "Promise pg.spec.workflows.resource: must be an object"),
+        ({"resource": {"configure": {}}}, "Promise pg: spec.workflows.resource.configure: must be a list of Pipelines"),
+        ({"resource": []}, "Promise pg: spec.workflows.resource: must be an object"),
     ],
 )
 def test_a_workflow_that_is_none_is_named(workflows: dict[str, Any], message: str) -> None:
