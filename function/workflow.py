@@ -56,6 +56,20 @@ def advance(seen: Seen, action: Action = "configure") -> Progress:
     )
 
 
+def needs_run(seen: Seen) -> str:
+    """Why a dry run cannot tell what pipelines put out; empty where the output in force is what it would be.
+
+    Kratix runs them with KRATIX_DRY_RUN set, and trusts each to do nothing else then. Here no Job is made.
+    """
+    progress = advance(seen)
+    if progress.done:
+        return ""
+    return (
+        f"pipelines are not run while the label {names.KRATIX_DRY_RUN_LABEL} is true, and would be run for this: "
+        f"{progress.message}; kratix-crossplane simulate runs them without a cluster"
+    )
+
+
 def hold(seen: Seen) -> tuple[Composed, ...]:
     """Every Job as it is: something before the workflow cannot decide.
 
