@@ -378,7 +378,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self._json(
                     200, {"kind": "APIResourceList", "groupVersion": resource.api_version, "resources": told}
                 )
-        return self._status(404, "NotFound", "the server could not find the requested resource")
+        return self._json(404, "404 page not found")  # no Status, as from kube-apiserver
 
     def _status(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         self._json(code, _status(code, reason, message, details), self.fault.headers)

@@ -37,7 +37,7 @@ def mirrored(
         **(labels or {}),
     }
     api = promises.api(promises.version(spec={"type": "object", "properties": {"size": {"type": "string"}}}))
-    made = promises.promise(name, labels=given, api=api, **spec)
+    made = promises.promise(name, labels=given, **{"api": api, **spec})
     return {**made, "metadata": {**made["metadata"], "annotations": annotations or {}}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -388,21 +389,6 @@ def test_a_restored_platform_without_statuses_makes_no_second_xr(two: Mirrored):
         assert two.said("r0")["placement"] == {"state": "Kept", "reason": "it was here and still matches"}
 
 
-def test_an_xr_stays_while_nobody_knows_of_its_request(one: Mirrored):
-    """Its API is gone: a path of the platform that is not served says nothing of a request."""
-    one.request()
-    one.placed()
-    one.settled()
-    one.platform.resources = tuple(each for each in one.platform.resources if each is not REQUESTS)
-    with one.platform.changed:
-        one.platform.objects[REQUESTS].clear()
-    one.platform.disconnect()
-    site = one.bridge.fleet.sites["eu-1"]
-    site.add(requests.SWEEP, ["cache"])
-    one.settled()
-    assert one.where() == ["eu-1"]
-
-
 def test_connection_details_come_back_where_that_is_wanted():
     with mirrored_world("eu-1", eu_1={"replies": {"connectionSecrets": True}}) as one:
         one.request()
@@ -553,3 +539,16 @@ def test_a_restart_writes_nothing(two: Mirrored):
     assert [two.told(name) for name in names_] == before
     after = [each["metadata"]["resourceVersion"] for each in two.platform.there(REQUESTS).values()]
     assert after == versions, "not even for a moment"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_an_xr_stays_while_it_is_not_sure_that_its_request_is_gone(one: Mirrored, served: bool):
+    """The watch says so, and the platform just now does not: the request is there, or its API is not."""
+    one.request()
+    one.placed()
+    one.settled()
+    if not served:
+        one.platform.resources = tuple(each for each in one.platform.resources if each is not REQUESTS)
+    one.bridge.mirrors._intake.opened["cache"].watch.store.remove(Key(TEAM, "orders"))
+    time.sleep(1.5)  # it is asked twice a second
+    assert one.where() == ["eu-1"]
