@@ -39,7 +39,6 @@ from bridge.sync import (
     replies,
     requests,
     versions,
-    wards,
     xrds,
 )
 from bridge.sync.board import Kind
@@ -48,7 +47,6 @@ from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
 from bridge.voice import Voice
-from function.api.names import DELETE_FINALIZER
 
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
@@ -210,7 +208,7 @@ class Bridge:
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
         self._look(site, "Promise", {*of, *others})
         self._look_at_xrds(site, kind, name)
-        self._look_at_deletions(site, kind, name, of)
+        self._deletions.look(site, kind, name, of)
         if kind is kinds.WORK and not of:
             self._look(site, "Destination", [""])
 
@@ -218,12 +216,6 @@ class Bridge:
         if site.ready and site.spec.imports is not None and kind in (kinds.XRD, kinds.COMPOSITION):
             every = (made.name for made in site.shelves[kinds.XRD].all())
             site.add(xrds.NAME, [name] if kind is kinds.XRD else every)
-
-    def _look_at_deletions(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
-        if site.ready and kind is kinds.XRD:
-            site.add(deletions.LOOK, [name])
-        elif site.ready and kind is kinds.COMPOSITION:
-            site.add(deletions.LOOK, {made.name for each in of for made in site.own(kinds.XRD, each)})
 
     def _on_destination_made(self, site: Site, _: Resource, __: str, of: frozenset[str]) -> None:
         self._look(site, "Destination", of)
@@ -244,9 +236,7 @@ class Bridge:
         for kind, names in everything(site, self.platform).items():
             self._look(site, kind, sorted(names), within)
         self._look_at_xrds(site, kinds.COMPOSITION, "")
-        if kinds.XRD in site.shelves:
-            own = (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made))
-            site.add(deletions.LOOK, own, within)
+        self._deletions.look_at_all(site, within)
         # Those that were imported and are gone: while a cluster is lost, nothing comes of the event that says so.
         site.add(xrds.NAME, site.board.read("XRD"))
         if site.spec.replies is not None:
@@ -261,26 +251,14 @@ class Bridge:
         if task.controller in (placements.NAME, versions.NAME):
             return self.mirrors.place(task)
         if task.controller == CLUSTER:
-            self._release_first(task.cluster)
+            if self.platform.sites.store.get(Key("", task.cluster)) is None:
+                self._deletions.release(self.fleet.sites.get(task.cluster))
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
         return None
-
-    def _release_first(self, name: str) -> None:
-        """Before a CrossplaneCluster that was deleted is forgotten, its XRs lose the finalizer that it put on them."""
-        site = self.fleet.sites.get(name)
-        gone = self.platform.sites.store.get(Key("", name)) is None
-        if site is None or not gone or site.by_gitops or site.spec.deletions is None:
-            return
-        if site.reach.status == "True":
-            # Work that is under way must not put it on again.
-            site.spec = site.spec.model_copy(update={"deletions": None})
-            wards.release_all(site)
-        else:
-            _log.warning("XRs may keep a finalizer", extra=log.about(cluster=name, reason=DELETE_FINALIZER))
 
     def _work(self, site: Site, task: Task) -> float | None:
         if site.closed.is_set():

@@ -12,6 +12,7 @@ from function.api.errors import InvalidError
 from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, lookup, texts
 
 _MAX_STATUS = 4096
+_PREVIEWED = 10
 
 
 def send(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> Delivery:
@@ -52,6 +53,42 @@ def _kept(seen: Seen, composed: Sequence[Composed], schedule: Schedule, *, deliv
         manifest = _rebuilt(observed.manifest)
         kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
     return tuple(kept)
+
+
+def preview(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> str:
+    """What `send` would change, in a sentence.
+
+    Raises:
+        InvalidError: As `send` does.
+    """
+    wanted = {item.key: item for item in send(seen, documents, schedule).composed}
+    changes = [
+        *(("create", item) for key, item in sorted(wanted.items()) if key not in seen.observed),
+        *(("change", item) for key, item in sorted(wanted.items()) if _would_change(item, seen.observed.get(key))),
+        *(
+            ("delete", Composed(key, observed.manifest, ready=True))
+            for key, observed in sorted(seen.observed.items())
+            if key not in wanted
+        ),
+    ]
+    said = [f"{verb} {_kind(item)} {item.manifest['metadata'].get('name', item.key)}" for verb, item in changes]
+    more = f", and {len(said) - _PREVIEWED} more" if len(said) > _PREVIEWED else ""
+    what = f"would {', '.join(said[:_PREVIEWED])}{more}" if said else "nothing would change"
+    return f"nothing is delivered while the label {names.KRATIX_DRY_RUN_LABEL} is true: {what}"
+
+
+def _would_change(item: Composed, observed: Observed | None) -> bool:
+    if observed is None:
+        return False
+    if _is_composed(observed):
+        return not _carries(observed.manifest, item.manifest)
+    return _rebuilt(observed.manifest) != _rebuilt(item.manifest)
+
+
+def _carries(there: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        return all(key in there and _carries(there[key], value) for key, value in wanted.items())
+    return bool(there == wanted)
 
 
 def hold(seen: Seen, *, waiting: bool) -> Delivery | None:

@@ -104,6 +104,8 @@ def _judge_request(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 
 def _advance_workflow(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
+    if seen.is_dry_run and (why := workflow.needs_run(seen)):
+        return replace(outcome, hold=Hold(names.WORKFLOW_COMPLETED, names.DRY_RUN, why, missing=True))
     progress = workflow.advance(seen)
     # The output that is in force goes through all stages: what was delivered of it can be made again.
     stops = not progress.done and progress.outputs is None and deliver.can_hold(seen)
@@ -143,6 +145,10 @@ def _schedule(seen: Seen, scope: cel.Scope, outcome: Outcome) -> Outcome:
 
 def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
     assert outcome.schedule is not None  # noqa: S101 - the stage before made it
+    if seen.is_dry_run:
+        message = deliver.preview(seen, outcome.documents, outcome.schedule)
+        # Nobody refused anything: what is there stays Ready.
+        return replace(outcome, hold=Hold(names.DELIVERED, names.DRY_RUN, message, missing=True))
     if outcome.under_way is None:
         return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
     again = outcome.under_way.outputs is not None

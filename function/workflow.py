@@ -34,12 +34,10 @@ def advance(seen: Seen, action: Action = "configure") -> Progress:
         action: Crossplane calls no function for an XR that goes, so `delete` is what the bridge asks (teardown.py).
 
     Raises:
-        InvalidError: A Pipeline cannot be read or run, with the path of the field; or the XR asks for a dry run.
+        InvalidError: A Pipeline cannot be read or run, with the path of the field.
     """
     if seen.input.workflow.pipelines == "None":
         return Progress(done=True, reason="NotUsed", message="workflow.pipelines is None")
-    if action == "configure":
-        _check_dry_run(seen)
     pipelines, path = _pipelines(seen, action)
     if not pipelines:
         return Progress(done=True, reason="NoPipelines", message="there are no pipelines to run")
@@ -58,6 +56,20 @@ def advance(seen: Seen, action: Action = "configure") -> Progress:
     )
 
 
+def needs_run(seen: Seen) -> str:
+    """Why a dry run cannot tell what pipelines put out; empty where the output in force is what it would be.
+
+    Kratix runs them with KRATIX_DRY_RUN set, and trusts each to do nothing else then. Here no Job is made.
+    """
+    progress = advance(seen)
+    if progress.done:
+        return ""
+    return (
+        f"pipelines are not run while the label {names.KRATIX_DRY_RUN_LABEL} is true, and would be run for this: "
+        f"{progress.message}; kratix-crossplane simulate runs them without a cluster"
+    )
+
+
 def hold(seen: Seen) -> tuple[Composed, ...]:
     """Every Job as it is: something before the workflow cannot decide.
 
@@ -68,19 +80,6 @@ def hold(seen: Seen) -> tuple[Composed, ...]:
     noted = {names.PAUSED_ANNOTATION: "true"} if paused else {}
     held = (_held(seen, key) for key in sorted(seen.jobs))
     return tuple(_annotated(item, noted, end=False) if item.manifest["kind"] == "Job" else item for item in held)
-
-
-def _check_dry_run(seen: Seen) -> None:
-    """Refuse what only Kratix can do: who asks for a dry run must not get a real one.
-
-    Kratix makes a request of its own for it, which goes to dry-run Destinations alone (dryrun_controller.go). An XR may
-    be delivered already, and Crossplane makes none beside it.
-    """
-    if texts(lookup(seen.request.body, "metadata", "labels")).get(names.KRATIX_DRY_RUN_LABEL) == "true":
-        cause = (
-            "must not be true: a dry run is Kratix's own; kratix-crossplane simulate shows what would become of an XR"
-        )
-        raise InvalidError(f"metadata.labels[{names.KRATIX_DRY_RUN_LABEL}]", cause)
 
 
 def _pipelines(seen: Seen, action: Action) -> tuple[tuple[Pipeline, ...], str]:

@@ -9,18 +9,21 @@ While an XR goes it is looked at every few seconds: its Jobs are not watched.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from bridge import log
 from bridge.errors import ApiError
 from bridge.resources import Resource
-from bridge.sync import kept, kinds, wards, xrs
+from bridge.sync import kinds, wards, xrs
 from bridge.sync.answers import read
 from bridge.sync.desk import pages
 from bridge.sync.kept import Made
 from bridge.sync.site import Site, Task
+from bridge.sync.ward import revision, ward
 from function import teardown
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -48,6 +51,7 @@ MADE: Final = (
 _ESCAPE: Final = f"take the finalizer {names.DELETE_FINALIZER} off to let it go without them"
 
 _Object = Mapping[str, Any]
+_log = logging.getLogger("bridge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,33 @@ class Deletions:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     image: str = ""
+
+    def look(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
+        """An XRD or a Composition is not as it was."""
+        if site.ready and kind is kinds.XRD:
+            site.add(LOOK, [name])
+        elif site.ready and kind is kinds.COMPOSITION:
+            site.add(LOOK, {made.name for each in of for made in site.own(kinds.XRD, each)})
+
+    def look_at_all(self, site: Site, within: float) -> None:
+        """It is time to look at everything."""
+        if kinds.XRD in site.shelves:
+            site.add(LOOK, (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made)), within)
+
+    def release(self, site: Site | None) -> None:
+        """Before a CrossplaneCluster that was deleted is forgotten, its XRs lose the finalizer that it put on them.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        if site is None or site.by_gitops or site.spec.deletions is None:
+            return
+        if site.reach.status != "True":
+            _log.warning("XRs may keep a finalizer", extra=log.about(cluster=site.name, object=names.DELETE_FINALIZER))
+            return
+        # Work that is under way must not put it on again.
+        site.spec = site.spec.model_copy(update={"deletions": None})
+        wards.release_all(site)
 
     def work(self, site: Site, task: Task) -> float | None:
         """Look at an XRD, or at an XR; returns in how many seconds to look again.
@@ -79,7 +110,7 @@ class Deletions:
         return None if xr is None else self._reconcile(site, made, xr)
 
     def _reconcile(self, site: Site, made: Made, xr: _Object) -> float | None:
-        known = kept.ward(xr)
+        known = ward(xr)
         if known.leaving and not known.held:
             return None
         try:
@@ -169,7 +200,7 @@ def _given(site: Site, made: Made, xr: _Object) -> PromiseInput | None:
     Raises:
         InvalidError: The revision is gone, so that nobody knows what there is to run; or its input is not one.
     """
-    name = kept.revision(xr)
+    name = revision(xr)
     if not name:
         # Core has not looked at it, so nothing was made for it that would have to be taken back.
         composition = next(iter(site.own(kinds.COMPOSITION, made.of)), None)

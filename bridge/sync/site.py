@@ -20,9 +20,10 @@ from bridge.queue import Queue
 from bridge.resources import Resource
 from bridge.sync import kept, kinds
 from bridge.sync.board import Board
-from bridge.sync.kept import Made, Ward
+from bridge.sync.kept import Made
 from bridge.sync.report import Reach
 from bridge.sync.shelf import Shelf
+from bridge.sync.ward import Ward
 from bridge.translate.composition import Place
 from bridge.translate.publication import Settings
 from bridge.watch import Watch

@@ -18,8 +18,9 @@ from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import kinds, xrs
 from bridge.sync.desk import pages
-from bridge.sync.kept import Made, Ward, ward
+from bridge.sync.kept import Made
 from bridge.sync.site import Site
+from bridge.sync.ward import Ward, ward
 from bridge.watch import Watch
 from function.api import names
 

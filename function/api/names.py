@@ -130,6 +130,8 @@ COMPOSITION_RESOURCE_NAME: Final = "crossplane.io/composition-resource-name"
 
 CHECKS_PASSED: Final = "ChecksPassed"
 WORKFLOW_COMPLETED: Final = "WorkflowCompleted"
+# A condition's reason while an XR has Kratix's label for a dry run.
+DRY_RUN: Final = "DryRun"
 # Kratix's own reason (lib/resourceutil/util.go).
 PAUSED: Final = "PausedReconciliation"
 SCHEDULED: Final = "Scheduled"

@@ -197,6 +197,11 @@ class Seen:
     hold: Hold | None = None
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether a person wants to know what would be delivered, and to deliver nothing."""
+        return bool(lookup(self.request.body, "metadata", "labels", names.KRATIX_DRY_RUN_LABEL) == "true")
+
+    @property
     def variables(self) -> dict[str, object]:
         """What every expression may read."""
         promise = self.promise

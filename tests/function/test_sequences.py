@@ -80,7 +80,9 @@ class World:
         self.seen: dict[str, int] = {}
         self.order: dict[str, list[str]] = {}
         self.dropped: set[str] = set()
-        given = build.promise_input(promise={"ref": {"name": "postgresql"}}, documents=[], **sequence.get("input", {}))
+        given = build.promise_input(
+            **{"promise": {"ref": {"name": "postgresql"}}, "documents": [], **sequence.get("input", {})}
+        )
         self.step = Step(
             "promise", lambda req: fn.run(req, Host(self.now, "registry.example.org/function-kratix:v1")), given
         )
