@@ -220,6 +220,7 @@ class Bridge:
             self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
+            self._voice.repeat()
 
     def _work(self, site: Site, task: Task) -> float | None:
         if site.closed.is_set():
