@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from bridge import events, log
 from bridge.api.names import API_VERSION, KIND
 from bridge.clusters import APPLY
-from bridge.errors import ClusterError
+from bridge.errors import ApiError, ClusterError
 from bridge.events import Event
 from bridge.store import Key
 from bridge.sync import gitops, kinds, report
@@ -22,6 +23,7 @@ from function.api.names import FIELD_MANAGER
 
 _UNTRIED = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 _UNREAD = ("Syncing", "what is there has not been read yet")
+_UNTOLD = 1000
 _BEGINNING = ("Connecting", "Syncing")
 
 _log = logging.getLogger("bridge")
@@ -44,6 +46,7 @@ class Voice:
         self._now = now
         self._limit = events.Limit(clock)
         self._reported: set[str] = set()
+        self._untold: deque[Event] = deque(maxlen=_UNTOLD)
 
     def report(self, name: str, site: Site | None, unmade: Reach | None) -> None:
         """Bring the status of a CrossplaneCluster up to date; nothing is written where it is.
@@ -109,14 +112,39 @@ class Voice:
             _log.info(event.reason.lower(), extra=log.about(cluster=site.name, promise=name, reason=event.note))
             self._record(event)
 
+    def repeat(self) -> None:
+        """Tell what could not be told before.
+
+        Raises:
+            ClusterError: It still cannot.
+        """
+        while True:
+            try:
+                event = self._untold.popleft()
+            except IndexError:
+                return
+            try:
+                self._post(event)
+            except ClusterError:
+                self._untold.appendleft(event)
+                raise
+
     def _record(self, event: Event) -> None:
         if not self._limit.allows(event):
             return
+        try:
+            self._post(event)
+        except ClusterError:
+            self._untold.append(event)  # a report follows whatever is told, and tells it too
+
+    def _post(self, event: Event) -> None:
         manifest: dict[str, Any] = events.manifest(event, self._now(), self._instance)
         path = kinds.EVENT.path(manifest["metadata"]["namespace"])
         try:
             self._platform.cluster.request("POST", path, body=manifest, doing=f"tell about {event.about['name']}")
-        except ClusterError as error:
+        except ApiError as error:
+            if error.status == 429 or error.status >= 500:
+                raise
             # 409: it was told before a restart. What an event says is in the status too.
             _log.debug("an event is not told", extra=log.about(promise=event.about["name"], error=str(error)))
 

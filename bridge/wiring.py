@@ -258,6 +258,7 @@ class Bridge:
             self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
+            self._voice.repeat()
         return None
 
     def _work(self, site: Site, task: Task) -> float | None:

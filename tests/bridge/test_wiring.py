@@ -13,7 +13,8 @@ from fakeapi import Fault
 
 from bridge.api import names
 from bridge.store import Key
-from bridge.sync import destinations, kinds
+from bridge.sync import clusters, destinations, kinds
+from bridge.sync.site import Task
 from bridge.translate import inventory
 
 Manifest = dict[str, Any]
@@ -477,6 +478,53 @@ def test_a_cluster_without_crossplane_says_so():
         made.site("here", inCluster={})
         made.until("it says so", lambda: made.condition("here", "Synced")[1] == "CrossplaneMissing")
         assert made.condition("here", "Reachable")[0] == "True"
+
+
+def test_an_event_that_could_not_be_told_is_told_later(one: World):
+    original = one.platform.fault
+    left = [500, 429]
+
+    def fault(request: Any) -> Fault:
+        if request.method == "POST" and "/events" in request.path and left:
+            return Fault("any", status=left.pop())
+        return original(request)
+
+    one.platform.fault = fault  # type: ignore[method-assign]
+    published(one)
+    news = ("Published", f"On cluster eu-1: published as the XRD {XRD_NAME}, version v1.0.0")
+    one.until("it is told", lambda: news in one.events())
+    assert left == []
+
+
+def test_everything_is_looked_at_again_now_and_then(one: World):
+    published(one)
+    one.settled()
+    site = one.bridge.fleet.sites["eu-1"]
+    delayed = site.queue.numbers().delayed
+    site.queue.add(Task(clusters.PROBE, "eu-1"))
+    one.settled()
+    assert site.queue.numbers().delayed == delayed, "not at every look"
+    site.swept = float("-inf")
+    site.queue.add(Task(clusters.PROBE, "eu-1"))
+    one.until("its Promise waits to be looked at", lambda: site.queue.numbers().delayed == delayed + 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("whose", ["the platform's", "a cluster's"])
+def test_a_watch_that_ended_by_a_bug_makes_the_process_sick(one: World, whose: str):
+    assert one.bridge.sick() == ""
+
+    def bug(_: object) -> None:
+        raise ZeroDivisionError
+
+    if whose == "a cluster's":
+        one.bridge.fleet.sites["eu-1"].shelves[kinds.XRD].watch.store._keep = bug
+        one.clusters["eu-1"].put(kinds.XRD, XRD_NAME, spec={})
+    else:
+        one.bridge.platform.promises.store._keep = bug
+        one.put(cache(**SIZE))
+    name = "eu-1/compositeresourcedefinitions" if whose == "a cluster's" else "platform/promises"
+    one.until("it is said", lambda: one.bridge.sick() == f"the watch {name} has ended")
 
 
 def test_a_crossplane_cluster_that_goes_leaves_what_is_there(one: World):
