@@ -14,7 +14,7 @@ from bridge.stage import earlier
 from bridge.stage.folders import Folders
 from function.api import names
 from function.api.input import parse
-from function.model import Document, JsonObject, Outcome
+from function.model import Document, JsonObject, Outcome, lookup
 from function.simulate import once
 from function.simulate.cluster import Reader, Ref
 
@@ -68,12 +68,21 @@ def run(request: JsonObject, given: Mapping[str, Any], reader: Reader, folders: 
     own = {field: value for field, value in given.items() if field != "adopt"}
     own["documents"] = [*(given.get("documents") or ()), *adopted.values()]
     kratix_does = {"workflow": {"pipelines": "None"}, "deliver": {"as": "Work"}}
-    outcome = once.decide(request, {**own, **kratix_does}, _WithoutWorks(reader))
+    outcome = once.decide(_real(request), {**own, **kratix_does}, _WithoutWorks(reader))
     hold = outcome.hold
     if hold is not None:
         return Refused(f"{hold.condition} is False: {hold.message}", "" if hold.reason == "Invalid" else parsed.ttl)
     warned = tuple(f"{v.check}: {v.message}" for v in outcome.verdicts if v.action == "Warn" and not v.passed)
     return Made(warned, outcome.documents, frozenset(adopted), _selectors(outcome), _status(outcome))
+
+
+def _real(request: JsonObject) -> JsonObject:
+    """The request without Kratix's label for a dry run: its Work goes to dry-run Destinations, so there must be one."""
+    labels = lookup(request, "metadata", "labels")
+    if not isinstance(labels, Mapping) or names.KRATIX_DRY_RUN_LABEL not in labels:
+        return request
+    kept = {key: value for key, value in labels.items() if key != names.KRATIX_DRY_RUN_LABEL}
+    return {**request, "metadata": {**request["metadata"], "labels": kept}}
 
 
 class _WithoutWorks:

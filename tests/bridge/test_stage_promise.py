@@ -71,6 +71,16 @@ def test_both_engines_give_the_same(name: str, tmp_path: Path, capsys: pytest.Ca
     assert (status["checks"]["reason"], status["checks"]["message"]) == (checks.reason, checks.message)
 
 
+def test_a_dry_run_of_kratix_has_the_documents_that_a_real_one_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Kratix labels the request of a dry run, and sends its Work to dry-run Destinations: it must have one to send."""
+    name, case = next((n, c) for n, c in sorted(XRS.items()) if delivered(simulated(c))[0])
+    metadata = {**case.xr["metadata"], "labels": {**case.xr["metadata"].get("labels", {}), "kratix.io/dry-run": "true"}}
+    [step] = case.steps
+    code, err = ran(tmp_path, capsys, {**case.xr, "metadata": metadata}, step.input, context=ROOT / "example/postgres")
+    assert code == 0, f"{name}: {err}"
+    assert {p.name for p in (tmp_path / "output").glob("*")} == set(delivered(simulated(case))[0])
+
+
 def ran(
     root: Path,
     capsys: pytest.CaptureFixture[str],
