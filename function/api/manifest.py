@@ -74,7 +74,7 @@ def _is_small(manifest: Mapping[str, Any]) -> bool:
     For no value does JSON take more than eight times what marshal does, whose second version writes every value out.
     """
     try:
-        return _JSON_TO_MARSHAL * len(marshal.dumps(manifest, 2)) < MAX_DOCUMENT
+        return _JSON_TO_MARSHAL * len(marshal.dumps(dict(manifest), 2)) < MAX_DOCUMENT
     except ValueError:
         return False  # a mapping that is no dict
 
