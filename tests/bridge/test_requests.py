@@ -321,6 +321,9 @@ def test_an_annotation_that_cannot_be_read(one: Mirrored):
     one.until("it is told", lambda: one.said().get("message") == why)
     one.request(annotations={})
     one.placed()
+    one.request(annotations={own.CLUSTERS_ANNOTATION: "zone"})
+    one.until("it stays", lambda: one.said()["placement"] == {"state": "Misplaced", "reason": why})
+    assert one.said()["cluster"] == "eu-1"
 
 
 def test_a_namespace_that_is_not_there_is_made(one: Mirrored):
