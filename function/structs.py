@@ -32,7 +32,13 @@ def plain(struct: struct_pb2.Struct, path: str) -> dict[str, Any]:
 def _fields(struct: struct_pb2.Struct, path: str, depth: int) -> dict[str, Any]:
     # By key: a protobuf map's items() is Python's, and slower than all the rest of this.
     fields = struct.fields
-    return {_string(key, path): _plain(fields[key], path, depth) for key in fields}
+    found: dict[str, Any] = {}
+    for key in fields:
+        value = fields[key]
+        # Most are texts.
+        is_text = value.HasField("string_value")
+        found[_string(key, path)] = _string(value.string_value, path) if is_text else _plain(value, path, depth)
+    return found
 
 
 def _plain(value: struct_pb2.Value, path: str, depth: int) -> Any:

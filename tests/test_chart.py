@@ -54,7 +54,17 @@ def without_labels(manifest: Manifest) -> Manifest:
     }
 
 
-ALL_ROLES = ("platform", "crossplane", "imports", "replies", "connection-secrets", "installations")
+ALL_ROLES = (
+    "platform",
+    "crossplane",
+    "imports",
+    "replies",
+    "connection-secrets",
+    "installations",
+    "requests",
+    "deletions",
+    "versions",
+)
 
 
 def test_it_grants_what_the_files_grant():

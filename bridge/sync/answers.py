@@ -71,8 +71,8 @@ class Answers:
     ledger: Ledger
     now: Callable[[], datetime]
 
-    def xr(self, case: Case, site: Site, found: _Object | None, said: str) -> None:
-        """Tell how the XR is.
+    def xr(self, case: Case, site: Site, found: _Object | None, said: str) -> bool:
+        """Tell how the XR is; returns whether it is not as this process told last.
 
         Args:
             found: The XR; None while there is none, or where it is somebody else's.
@@ -93,7 +93,7 @@ class Answers:
         site.board.write("Request", str(case.of), Outcome(xrd=str(case.of), refused=said) if said else None)
         at = self._at(case)
         told = mirror.status(found, at, state, secret) if found else mirror.waiting(at, state.message)
-        self.write(case, told, replace(state, about=mirror.ABOUT))
+        return self.write(case, told, replace(state, about=mirror.ABOUT))
 
     def lost(self, case: Case, at: Decision) -> None:
         """Tell that nobody knows how the XR is, and since when.
@@ -110,12 +110,12 @@ class Answers:
         if found is not None and before.get("crossplane") != status["crossplane"]:
             self.write(case, status, Health("unknown", message, {}, mirror.ABOUT))
 
-    def write(self, case: Case, status: _Object, state: Health | None = None) -> None:
-        """Write a request's status and record, where they are not so already."""
+    def write(self, case: Case, status: _Object, state: Health | None = None) -> bool:
+        """Write a request's status and record, where they are not so already; returns whether others were told."""
         known = state.state if state else ""
         told = (case.request.uid, case.request.generation, names.digest(repr(status)), known)
         if self.ledger.is_told(case.of, told):
-            return
+            return False
         found = Found(case.subject, case.opened.resource, {})
         try:
             if state is None:
@@ -123,10 +123,10 @@ class Answers:
             else:
                 self._desk(found.key).write(found, state, status)
         except ApiError as error:
-            if error.status not in _GONE:  # it is gone, or is another one of its name: the intake tells of that
+            if error.status not in _GONE:
                 raise
-        else:
-            self.ledger.tell(case.of, told)
+            return False  # it is gone, or is another one of its name: the intake tells of that
+        return self.ledger.tell(case.of, told)
 
     def _at(self, case: Case) -> Decision:
         """Where it is: as was decided since the process began, else as its status says."""

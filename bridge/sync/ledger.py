@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from bridge.sync.intake import Of
 from function.api.placing import Decision
 
 Told = tuple[str, int, str, str]
+# Seconds between looks at an XR that has changed just now: where one changes much, core lets no events of it through
+# for some minutes (internal/circuit/token_bucket.go), so its beacon stands still while it changes on.
+LOOKS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class Ledger:
@@ -20,6 +24,7 @@ class Ledger:
         self._swept: set[tuple[str, str]] = set()
         self._told: dict[Of, Told] = {}
         self._decided: dict[Of, Decision] = {}
+        self._calm: dict[Of, int] = {}
 
     def holding(self, of: Of) -> frozenset[str]:
         """The clusters that have, or may have, a request's XR."""
@@ -41,6 +46,7 @@ class Ledger:
             else:
                 self._holding.pop(of, None)
                 self._told.pop(of, None)
+                self._calm.pop(of, None)
 
     def decide(self, of: Of, at: Decision) -> None:
         """Where a request is to be, and why."""
@@ -94,10 +100,18 @@ class Ledger:
         with self._lock:
             return self._told.get(of) == told
 
-    def tell(self, of: Of, told: Told) -> None:
-        """It was written."""
+    def tell(self, of: Of, told: Told) -> bool:
+        """It was written; returns whether something else had been written before."""
         with self._lock:
+            before = self._told.get(of)
             self._told[of] = told
+            return before is not None
+
+    def calm(self, of: Of, changed: bool) -> int:  # noqa: FBT001 - what was seen, not a mode
+        """How often in a row an XR was looked at and had not changed."""
+        with self._lock:
+            self._calm[of] = 0 if changed else self._calm.get(of, len(LOOKS)) + 1
+            return self._calm[of]
 
     def state(self, of: Of) -> str | None:
         """The state of health that was written last; None where this process has written none."""

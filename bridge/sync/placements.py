@@ -65,7 +65,9 @@ class Placements:
             offers = self._offers(of.promise, sites, before)
             decisions, nobody = mirror.choose(opened.mirror, request.packed.body, offers, before)
         except InvalidError as error:
-            decisions, nobody = (), str(error)
+            # One that is somewhere stays there, whatever is asked for now.
+            decisions = (Decision(cluster, "Misplaced", str(error)),) if cluster else ()
+            nobody = str(error)
         if not decisions:
             self.answers.write(case, mirror.waiting(None, nobody))
             return None

@@ -29,8 +29,8 @@ from bridge.sync.answers import Answers, Case, read
 from bridge.sync.board import Outcome
 from bridge.sync.desk import pages
 from bridge.sync.intake import Intake, Of, Opened
-from bridge.sync.ledger import Ledger
-from bridge.sync.site import Site
+from bridge.sync.ledger import LOOKS, Ledger
+from bridge.sync.site import Site, Task
 from bridge.translate import delegate, reply
 from bridge.translate.delegate import Target
 from function.api import names
@@ -77,7 +77,9 @@ class Requests:
         self.ledger.swept(site.name, promise)
         for of, xr in there.items():
             try:
-                self.carry(site, of, xr)
+                again = self.carry(site, of, xr)
+                if again is not None:
+                    site.queue.add_after(Task(NAME, site.name, str(of)), again)
             except ApiError:  # one that is refused holds up no other: it is tried again by itself
                 site.add(NAME, [str(of)])
         here = False
@@ -138,8 +140,11 @@ class Requests:
             if xr is not None:
                 self.ledger.note(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
         self.ledger.hold(case.of, site.name)
-        self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
-        return _GOING if action == "deleting" else None
+        changed = self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
+        calm = self.ledger.calm(case.of, changed)
+        if action == "deleting":
+            return _GOING
+        return LOOKS[calm] if calm < len(LOOKS) else None
 
     def _leave(self, site: Site, case: Case | None, of: Of, opened: Opened, xr: _Object | None) -> float | None:
         """An XR that does not belong here: of a request that is gone, or that is elsewhere and ready there."""

@@ -33,7 +33,8 @@ CASES = {name: case for name, case in _ALL.items() if _is_comparable(case)}
 
 def _groups(case: Mapping[str, Any]) -> Iterator[Manifest]:
     for each in case["response"].get("desired", {}).get("resources", {}).values():
-        yield from each["resource"].get("spec", {}).get("workloadGroups", ())
+        if each["resource"]["kind"] == "Work":
+            yield from each["resource"]["spec"]["workloadGroups"]
 
 
 @pytest.mark.parametrize("name", CASES)

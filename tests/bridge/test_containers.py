@@ -288,8 +288,8 @@ def test_a_container_has_the_rights_that_its_manifest_gives_it(
 def test_containers_share_the_volumes_that_are_their_own(
     engine: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mount = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
-    one = {**FIRST, **mount, "command": ["sh", "-c", "echo shared > /work/a"]}
+    mount = {"volumeMounts": [{"name": "work", "mountPath": "/shared"}]}
+    one = {**FIRST, **mount, "command": ["sh", "-c", "echo shared > /shared/a"]}
     read_only = {"volumeMounts": [{"name": "work", "mountPath": "/elsewhere", "readOnly": True}]}
     two = {**FIRST, **read_only, "name": "two", "command": ["cp", "/elsewhere/a", "/kratix/output/a.txt"]}
     given = pipeline("first", one, two)

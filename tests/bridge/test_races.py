@@ -144,7 +144,7 @@ def test_a_crossplane_cluster_that_changes_while_it_is_connected():
         gate.open()
         wanted = "caches.other.caches.example.org"
         one.until("it is used", lambda: list(one.there("eu-1", kinds.COMPOSITION))[-1:] == [wanted])
-        one.until("it is reported", lambda: [p["xrd"] for p in one.status("eu-1")["published"]] == [wanted])
+        one.until("it is reported", lambda: [p["xrd"] for p in one.status("eu-1").get("published", ())] == [wanted])
 
 
 def test_a_crossplane_cluster_that_goes_while_it_is_connected():

@@ -321,6 +321,9 @@ def test_an_annotation_that_cannot_be_read(one: Mirrored):
     one.until("it is told", lambda: one.said().get("message") == why)
     one.request(annotations={})
     one.placed()
+    one.request(annotations={own.CLUSTERS_ANNOTATION: "zone"})
+    one.until("it stays", lambda: one.said()["placement"] == {"state": "Misplaced", "reason": why})
+    assert one.said()["cluster"] == "eu-1"
 
 
 def test_a_namespace_that_is_not_there_is_made(one: Mirrored):
@@ -553,3 +556,18 @@ def test_an_xr_stays_while_it_is_not_sure_that_its_request_is_gone(one: Mirrored
     one.bridge.mirrors._intake.opened["cache"].watch.store.remove(Key(TEAM, "orders"))
     time.sleep(1.5)  # it is asked twice a second
     assert one.where() == ["eu-1"]
+
+
+def test_an_xr_that_has_changed_just_now_is_looked_at_again(one: Mirrored):
+    """Where an XR changes much, core calls no function for minutes, and its beacon stands still."""
+    one.request()
+    one.placed()
+    one.settled()
+    one.becomes("eu-1", SYNCED, CREATING)
+    one.until("it is told", lambda: one.said().get("ready") == "False")
+    one.settled()
+    for number in range(2):
+        one.becomes("eu-1", SYNCED, CREATING, lit=False, endpoint=f"e{number}.example.org")
+        began = time.monotonic()
+        one.until("it is told", lambda: one.told().get("endpoint") == f"e{number}.example.org")  # noqa: B023 - in the loop
+        assert time.monotonic() - began < 10, "a sweep comes once a minute"

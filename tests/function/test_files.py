@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.api import files, work
+from function.api import files, manifest, work
 
 # Strings that some reader of YAML takes for something else when they stand there without quotes.
 AMBIGUOUS = [
@@ -81,3 +82,20 @@ def test_large_files_are_not_kept_in_the_cache() -> None:
     before = files._packed.cache_info().currsize
     files.workload("a.yaml", {"data": "x" * 100_000})
     assert files._packed.cache_info().currsize == before
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_JSON)
+def test_what_is_taken_for_small_is_small(value: Any) -> None:
+    assert len(json.dumps(value)) <= manifest._JSON_TO_MARSHAL * len(marshal.dumps(value, 2))
