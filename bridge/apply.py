@@ -15,7 +15,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NoReturn
 
 from bridge.clusters import APPLY, Cluster
@@ -87,12 +87,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Applied:
-    """What the server made of what was applied last."""
+    """What the server made of what was applied last.
+
+    Attributes:
+        written: The object, until a watch has seen it.
+    """
 
     applied: str
     uid: str
     version: str
     content: bytes
+    written: Seen | None
 
 
 class Applier:
@@ -170,11 +175,21 @@ class Applier:
             self._applied.pop(which, None)
         return Result(which, "deleted")
 
-    def has_newer(self, which: Ref, there: Seen | None) -> bool:
-        """Whether what was applied here is newer than what a watch saw: it is behind, or the object is gone since."""
+    def newest(self, which: Ref, there: Seen | None) -> Seen | None:
+        """An object as a watch saw it, or as it was written here where the watch has not seen that yet."""
         with self._lock:
             last = self._applied.get(which)
-        return last is not None and (there is None or _older(there.version, last.version))
+            if last is None or last.written is None:
+                return there
+            if there is None or there is last.written or _older(there.version, last.version):
+                return last.written
+            self._applied[which] = replace(last, written=None)
+            return there
+
+    def forget(self, which: Ref) -> None:
+        """A watch saw an object go."""
+        with self._lock:
+            self._applied.pop(which, None)
 
     def apply_all(self, manifests: Iterable[Mapping[str, Any]], look: Callable[[Ref], Seen | None]) -> Outcome:
         """Apply many objects, in order; one that fails does not keep the others from being applied.
@@ -265,7 +280,7 @@ class Applier:
                 which, "changed" if there else "created", changes(there.manifest if there else {}, now.manifest)
             )
         with self._lock:
-            self._applied[which] = _Applied(now.applied, now.uid, now.version, _content(now))
+            self._applied[which] = _Applied(now.applied, now.uid, now.version, _content(now), now)
         return Result(which, "changed" if there else "created")
 
     def _check_owner(self, doing: str, there: Seen) -> None:

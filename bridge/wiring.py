@@ -46,6 +46,7 @@ from bridge.sync.desk import Memory
 from bridge.sync.everything import everything
 from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
+from bridge.translate import gitops as gitops_works
 from bridge.voice import Voice
 
 CLUSTER: Final = "cluster"
@@ -205,6 +206,8 @@ class Bridge:
                 self.queue.add_after(Task(REPORT, site.name), self._options.report)
 
     def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
+        if site.get(kind, name) is None:
+            site.went(kind, name, gitops_works.NAMESPACE if kind is kinds.WORK else "")
         others = self.platform.claimants(name, site.spec.prefix) if kind is kinds.XRD else []
         self._look(site, "Promise", {*of, *others})
         self._look_at_xrds(site, kind, name)

@@ -133,8 +133,8 @@ def _publish(site: Site, published: Publication) -> bool:
     """Apply both; whether one of them was not as it should be."""
     xrd, composition = published.manifests
     results = (
-        site.apply(dict(xrd), site.get(kinds.XRD, xrd["metadata"]["name"])),
-        site.apply(dict(composition), site.get(kinds.COMPOSITION, composition["metadata"]["name"])),
+        site.apply(dict(xrd), site.seen(kinds.XRD, xrd["metadata"]["name"])),
+        site.apply(dict(composition), site.seen(kinds.COMPOSITION, composition["metadata"]["name"])),
     )
     return any(result.action != "unchanged" for result in results)
 

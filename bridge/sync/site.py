@@ -27,6 +27,7 @@ from bridge.sync.ward import Ward
 from bridge.translate.composition import Place
 from bridge.translate.publication import Settings
 from bridge.watch import Watch
+from function.api.names import PROMISE_LABEL
 
 UNTRIED: Final = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 
@@ -122,14 +123,19 @@ class Site:
         return shelf.get(name) if shelf else None
 
     def seen(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
-        """What is there under a name, with all that this process wrote: what is decided by it may not be overtaken.
+        """What is there under a name, made of a Promise or not, with all that this process wrote.
 
         A watch can be behind by the whole of a backoff, and what is there says what would break and whose it is.
         """
         made = self.get(kind, name)
-        if self.applier.has_newer(_ref(kind, name, namespace), made.seen if made else None):
-            return self.read(kind, name, namespace)
-        return made
+        newest = self.applier.newest(_ref(kind, name, namespace), made.seen if made else None)
+        if newest is None or (made is not None and newest is made.seen):
+            return made
+        return kept.Made(name, str(newest.manifest["metadata"]["labels"].get(PROMISE_LABEL, "")), newest)
+
+    def went(self, kind: Resource, name: str, namespace: str = "") -> None:
+        """Its watch says that an object is not there any more."""
+        self.applier.forget(_ref(kind, name, namespace))
 
     def read(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
         """What is there just now: asked, not remembered."""
