@@ -95,9 +95,9 @@ class Local:
 
     def _ran(self, pipeline: str, job: JsonObject, tree: Path) -> kubelet.Failed | kubelet.Stuck | None:
         limit = float(lookup(job, "spec", "activeDeadlineSeconds") or 3600)
-        end = time.monotonic() + limit
         with _mount_point():
             parts = list(self._parts(pipeline, job, tree))
+            end = time.monotonic() + limit
             for part in parts:
                 if part.stuck is not None:
                     return part.stuck

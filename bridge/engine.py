@@ -23,7 +23,7 @@ from function.simulate.errors import SimulationError
 ENGINES = ("docker", "podman")
 # Kratix's folders, by the names of its volumes (pipeline_factory.go: defaultPipelineVolumes).
 _FOLDERS: Final = {"shared-input": "input", "shared-output": "output", "shared-metadata": "metadata"}
-_LOOK_SECONDS: Final = 10
+_LOOK_SECONDS: Final = 30
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
