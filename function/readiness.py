@@ -15,6 +15,8 @@ _CONDITION = {
     "Job": "Complete",
     "CustomResourceDefinition": "Established",
 }
+# What only the specs of Crossplane's managed resources and XRs have.
+_CROSSPLANES = ("forProvider", "crossplane")
 
 
 def of_work(observed: JsonObject | None, spec: JsonObject, placements: Sequence[WorkPlacement]) -> str:
@@ -93,14 +95,17 @@ def of_object(observed: JsonObject | None, spec: JsonObject) -> str:
 def of_composed(observed: JsonObject | None) -> str:
     """Why a composed resource is not ready, by the conditions that Kubernetes' kinds use; empty where it is.
 
-    An object without conditions is ready once it is there, as a ConfigMap is.
+    An object without conditions is ready once it is there, as a ConfigMap is; not one that only has none yet: a kind of
+    Kubernetes whose controller gives it some, and a managed resource or an XR of Crossplane, which its spec tells.
     """
     if observed is None:
         return NOT_APPLIED
-    type_ = _CONDITION.get(str(observed.get("kind")), "Ready")
+    kind = str(observed.get("kind"))
+    type_ = _CONDITION.get(kind, "Ready")
     condition = _condition(observed, type_)
     if condition is None:
-        return f"has no condition {type_} yet" if lookup(observed, "status", "conditions") else ""
+        gets_some = kind in _CONDITION or any(lookup(observed, "spec", field) for field in _CROSSPLANES)
+        return f"has no condition {type_} yet" if gets_some or lookup(observed, "status", "conditions") else ""
     if condition.get("status") == "True":
         return ""
     reason = condition.get("reason")

@@ -37,6 +37,19 @@ CASES: dict[str, Case] = {
     "composed: no conditions": Case(
         "a ConfigMap is ready once it is there", readiness.of_composed(observed("ConfigMap")), ""
     ),
+    "composed: a managed resource that its provider has not seen": Case(
+        "it gets conditions, and is not ready before",
+        readiness.of_composed(observed("Bucket", spec={"forProvider": {"a": 1}})),
+        "has no condition Ready yet",
+    ),
+    "composed: an XR that core has not reconciled": Case(
+        "so does it",
+        readiness.of_composed(observed("XBucket", spec={"crossplane": {"resourceRefs": []}})),
+        "has no condition Ready yet",
+    ),
+    "composed: a Deployment that is new": Case(
+        "and a Deployment", readiness.of_composed(observed("Deployment")), "has no condition Available yet"
+    ),
     "composed: Ready": Case(
         "the standard condition", readiness.of_composed(observed("Bucket", condition("Ready", "True"))), ""
     ),
