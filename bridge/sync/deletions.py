@@ -68,14 +68,17 @@ class Deletions:
 
     def look(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
         """An XRD or a Composition is not as it was."""
-        if site.ready and kind is kinds.XRD:
+        if not site.ready or site.spec.deletions is None:
+            return
+        if kind is kinds.XRD:
             site.add(LOOK, [name])
-        elif site.ready and kind is kinds.COMPOSITION:
+        elif kind is kinds.COMPOSITION:
             site.add(LOOK, {made.name for each in of for made in site.own(kinds.XRD, each)})
 
     def look_at_all(self, site: Site, within: float) -> None:
-        """It is time to look at everything."""
-        if kinds.XRD in site.shelves:
+        """It is time to look at everything; where there are no deletions once is enough, to release what had some."""
+        if kinds.XRD in site.shelves and not site.released:
+            site.released = site.spec.deletions is None
             site.add(LOOK, (made.name for made in site.shelves[kinds.XRD].all() if site.owns(made)), within)
 
     def release(self, site: Site | None) -> None:

@@ -67,6 +67,7 @@ class Site:
         shelves: What is there, by kind.
         reach: Whether it is reached.
         wards: Watches of the XRs that delete pipelines are run for, by XRD.
+        released: Whether XRs without deletions have been looked at, as an earlier process may have held them.
         ready: All shelves were read once: what is not on them is not there.
         swept: When everything was looked at last, by the clock.
     """
@@ -83,6 +84,7 @@ class Site:
     board: Board = field(default_factory=Board)
     reach: Reach = UNTRIED
     obstacle: tuple[str, str] | None = None
+    released: bool = False
     ready: bool = False
     swept: float = 0.0
     closed: threading.Event = field(default_factory=threading.Event)

@@ -212,7 +212,17 @@ class Crossplane:
 
     def _start_registry(self) -> None:
         address, disk = f"--address=127.0.0.1:{self._registry_port}", f"--disk={self.plane.subfolder('registry')}"
-        self.plane.run.start(self.plane.process("registry"), [tools.find(CRANE), "registry", "serve", address, disk])
+        name, crane = self.plane.process("registry"), tools.find(CRANE)
+        self.plane.run.start(name, [crane, "registry", "serve", address, disk])
+
+        def answers() -> bool:
+            try:
+                self.plane.run.call([crane, "catalog", f"127.0.0.1:{self._registry_port}"])
+            except UnavailableError:
+                return False
+            return True
+
+        self.plane.run.until("the registry answers", answers, process=name, timeout=60)
 
     @property
     def _registry_port(self) -> int:
