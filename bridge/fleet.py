@@ -16,7 +16,7 @@ from bridge.clusters import Cluster
 from bridge.errors import ClusterError, KubeconfigError
 from bridge.queue import Queue, Workers
 from bridge.store import Key
-from bridge.sync import clusters, kept
+from bridge.sync import asked, clusters, kept, kinds
 from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.site import Site, Task, owner
@@ -122,7 +122,8 @@ class Fleet:
         if known != want:
             # The watch may be late: what counts is the Secret that the connection is made of. It is read first: where
             # that fails, what works goes on.
-            there = clusters.secret(self._platform.cluster, self._platform.namespace, secret) if secret else None
+            platform = self._platform
+            there = asked.read(platform.cluster, kinds.SECRET, platform.namespace, secret) if secret else None
             self.close(name)
             self._open(name, want, there)
             with self._lock:

@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge.apply import Applier, ForeignError
-from bridge.clusters import Cluster
 from bridge.errors import ApiError
-from bridge.resources import Resource, UnknownKindError
+from bridge.resources import UnknownKindError
 from bridge.store import Key
-from bridge.sync import kept, mirror
+from bridge.sync import asked, kept, mirror
 from bridge.sync.board import Outcome
 from bridge.sync.desk import RECORD, Desk, Found, Memory
 from bridge.sync.intake import Of, Opened
@@ -28,18 +27,6 @@ from function.api.placing import Decision
 _GONE: Final = (404, 409)
 
 _Object = Mapping[str, Any]
-
-
-def read(cluster: Cluster, resource: Resource, namespace: str, name: str) -> _Object | None:
-    """An object as it is now; None where it is not there."""
-    where = f"{namespace}/{name}" if namespace else name
-    try:
-        found = cluster.request("GET", resource.path(namespace, name), doing=f"read {resource.kind} {where}")
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
-    return {"apiVersion": resource.api_version, "kind": resource.kind, **found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +91,7 @@ class Answers:
         is_there = self.platform.sites.store.get(Key("", at.name)) is not None
         cause = "is not reached" if is_there else "is no CrossplaneCluster any more"
         message = f"cluster {at.name} {cause}: this is what was known of it last"
-        found = read(self.platform.cluster, case.opened.resource, case.of.namespace, case.of.name)
+        found = asked.read(self.platform.cluster, case.opened.resource, case.of.namespace, case.of.name)
         before: _Object = (found or {}).get("status") or {}
         status = mirror.unseen(before, at, message, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if found is not None and before.get("crossplane") != status["crossplane"]:
@@ -147,7 +134,7 @@ class Answers:
         if record is not None:
             try:
                 self.applier.discovery.find(RECORD.api_version, RECORD.kind)
-                found = read(self.platform.cluster, RECORD, *record)
+                found = asked.read(self.platform.cluster, RECORD, *record)
                 records = {record: found} if found else {}
             except UnknownKindError:
                 records = None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.clusters import Cluster, Query
+from bridge.clusters import Query
 from bridge.errors import ApiError, ClusterError, KubeconfigError, UnreachableError
 from bridge.resources import Resource, UnknownKindError
 from bridge.sync import kept, kinds
@@ -44,23 +44,6 @@ class Seen:
 
     of_promise: Callable[[Site, Resource, str, frozenset[str]], None]
     of_destination: Callable[[Site, Resource, str, frozenset[str]], None]
-
-
-def secret(platform: Cluster, namespace: str, name: str) -> Mapping[str, Any] | None:
-    """A Secret as it is now; None where there is none.
-
-    Raises:
-        ClusterError: It cannot be read.
-    """
-    try:
-        found: Mapping[str, Any] = platform.request(
-            "GET", kinds.SECRET.path(namespace, name), doing=f"read Secret {namespace}/{name}"
-        )
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
-    return found
 
 
 def kubeconfig(secret: Mapping[str, Any] | None, where: str, key: str) -> bytes:

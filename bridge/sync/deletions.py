@@ -19,8 +19,7 @@ from bridge import log
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.sync import kinds, wards, xrs
-from bridge.sync.answers import read
-from bridge.sync.desk import pages
+from bridge.sync.asked import pages, read
 from bridge.sync.kept import Made
 from bridge.sync.site import Site, Task
 from bridge.sync.ward import revision, ward
@@ -239,7 +238,7 @@ def _reach(xr: _Object, namespace: str) -> str:
 
 
 def _list(site: Site, kind: Resource, selector: str, namespace: str) -> Iterator[_Object]:
-    yield from pages(site.cluster.request, kind, {"labelSelector": selector}, f"list {kind.plural}", namespace)
+    yield from pages(site.cluster, kind, {"labelSelector": selector}, f"list {kind.plural}", namespace)
 
 
 def _resource(body: _Object) -> Resource:

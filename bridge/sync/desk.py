@@ -5,17 +5,16 @@ An older Kratix has no HealthRecords; then the status alone is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from bridge.apply import Applier
 from bridge.clusters import APPLY, Query
-from bridge.errors import ApiError
 from bridge.observed import seen
 from bridge.resources import Resource, UnknownKindError
 from bridge.store import Key
-from bridge.sync import kinds
+from bridge.sync import asked, kinds
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health, reply
@@ -23,7 +22,6 @@ from bridge.translate.health import Health, Subject
 from function.api import names
 
 RECORD: Final = Resource("platform.kratix.io", "v1alpha1", health.KIND, "healthrecords", namespaced=True)
-PAGE: Final = 250
 
 _Object = Mapping[str, Any]
 
@@ -90,7 +88,7 @@ class Desk:
         if named is None or resource is None:
             return None
         _, namespace, name = named
-        body = self.get(resource, namespace, name)
+        body = asked.read(self.platform.cluster, resource, namespace, name)
         if body is None:
             return None
         metadata = body["metadata"]
@@ -98,17 +96,6 @@ class Desk:
         uid = str(metadata["uid"])
         of = Subject(named[0], resource.api_version, resource.kind, namespace, name, uid, generation)
         return Found(of, resource, body)
-
-    def get(self, kind: Resource, namespace: str, name: str) -> _Object | None:
-        """An object of the platform."""
-        doing = f"read {kind.kind} {namespace}/{name}"
-        try:
-            found: _Object = self.platform.cluster.request("GET", kind.path(namespace, name), doing=doing)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
 
     def before(self, found: Found) -> str:
         """The state that was recorded last."""
@@ -137,15 +124,11 @@ class Desk:
         if replies is None or not replies.connection_secrets:
             return ""
         namespace, name = reply.secret_reference(xr)
-        try:
-            path = kinds.SECRET.path(namespace, name)
-            found = site.cluster.request("GET", path, doing=f"read Secret {namespace}/{name}")
-        except ApiError as error:
-            if error.status == 404:
-                return ""
-            raise
+        found = asked.read(site.cluster, kinds.SECRET, namespace, name)
+        if found is None:
+            return ""
         made = reply.secret(of, xr, found)
-        there = self.get(kinds.SECRET, of.namespace, name)
+        there = asked.read(self.platform.cluster, kinds.SECRET, of.namespace, name)
         if there is not None:
             reply.check_secret(of, there)
         site.told(self.platform.cluster.name, self.applier.apply(made, seen(there) if there else None))
@@ -175,21 +158,6 @@ class Desk:
         self.platform.cluster.send("PATCH", path, query=query, body=body, content_type=APPLY, doing=doing)
 
 
-def pages(
-    request: Callable[..., Any], resource: Resource, query: dict[str, str | int], doing: str, namespace: str = ""
-) -> Iterator[_Object]:
-    """All objects of a kind that a query selects, with their apiVersion and kind."""
-    query = {**query, "limit": PAGE}
-    while True:
-        answer = request("GET", resource.path(namespace), query=query, doing=doing)
-        for item in answer.get("items") or ():
-            yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
-        token = answer["metadata"].get("continue")
-        if not token:
-            return
-        query = {**query, "continue": token}
-
-
 def recorded(record: _Object) -> Subject | None:
     """Whose a record is."""
     owners: list[_Object] = record["metadata"].get("ownerReferences") or []
@@ -212,8 +180,8 @@ def _records(applier: Applier) -> dict[tuple[str, str], _Object] | None:
         applier.discovery.find(RECORD.api_version, RECORD.kind)
     except UnknownKindError:
         return None
-    query: dict[str, str | int] = {"labelSelector": applier.owner.selector}
-    found = pages(applier.cluster.request, RECORD, query, "list HealthRecords")
+    query = {"labelSelector": applier.owner.selector}
+    found = asked.pages(applier.cluster, RECORD, query, "list HealthRecords")
     return {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in found}
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.sync import kinds
-from bridge.sync.desk import Desk, Memory, pages
+from bridge.sync.asked import pages
+from bridge.sync.desk import Desk, Memory
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health
@@ -45,7 +46,7 @@ def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float
     found = desk.find(core) if desk is not None and core is not None else None
     if desk is None or found is None or not _is_installation(found.body):
         return AGAIN
-    packages = [each for kind in _PACKAGES for each in pages(site.cluster.request, kind, {}, f"list {kind.plural}")]
+    packages = [each for kind in _PACKAGES for each in pages(site.cluster, kind, {}, f"list {kind.plural}")]
     managed = _managed(site)
     state = health.of_installation(core, packages, managed)
     said = {"cluster": site.name, "message": state.message, "health": state.state}
@@ -56,9 +57,9 @@ def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float
 
 
 def _core(site: Site) -> _Object | None:
-    query: dict[str, str | int] = {"labelSelector": names.REQUEST_NAME_LABEL}
+    query = {"labelSelector": names.REQUEST_NAME_LABEL}
     try:
-        found = pages(site.cluster.request, kinds.DEPLOYMENT, query, "read core's Deployment", _NAMESPACE)
+        found = pages(site.cluster, kinds.DEPLOYMENT, query, "read core's Deployment", _NAMESPACE)
         return next((each for each in found if each["metadata"]["name"] == _CORE), None)
     except ApiError as error:
         if error.status in (403, 404):  # without the role, nothing is reported

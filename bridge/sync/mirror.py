@@ -191,6 +191,11 @@ def is_mirrored(manifest: _Object) -> bool:
     return bool((manifest["metadata"].get("labels") or {}).get(names.MIRRORS_LABEL) == "true")
 
 
+def selecting(promise: str) -> str:
+    """The label selector of XRs that mirror requests of a Promise."""
+    return f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={promise}"
+
+
 def ready(found: _Object | None) -> Literal["True", "False", "Unknown"]:
     """Whether an XR is ready."""
     told = next((c for c in health.conditions(found or {}) if c["type"] == "Ready"), {})

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from bridge.apply import ForeignError
-from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror
+from bridge.sync.asked import served
 from bridge.sync.board import Outcome
-from bridge.sync.desk import Desk, Found, Memory, pages, recorded
+from bridge.sync.desk import Desk, Found, Memory, recorded
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health, reply
@@ -57,12 +57,8 @@ def _delegated(site: Site) -> Iterator[_Object]:
         resource = _people_create(made.seen.manifest)
         if resource is None or made.seen.deleting:
             continue
-        query: dict[str, str | int] = {"labelSelector": names.REQUEST_NAME_LABEL}
-        try:
-            yield from pages(site.cluster.request, resource, query, f"list {resource.plural}.{resource.group}")
-        except ApiError as error:
-            if error.status != 404:  # not served yet
-                raise
+        query = {"labelSelector": names.REQUEST_NAME_LABEL}
+        yield from served(site.cluster, resource, query, f"list {resource.plural}.{resource.group}")
 
 
 def _people_create(xrd: _Object) -> Resource | None:

@@ -25,15 +25,14 @@ from bridge.errors import ApiError, ClusterError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror
-from bridge.sync.answers import Answers, Case, read
+from bridge.sync.answers import Answers, Case
+from bridge.sync.asked import read, served
 from bridge.sync.board import Outcome
-from bridge.sync.desk import pages
 from bridge.sync.intake import Intake, Of, Opened
 from bridge.sync.ledger import LOOKS, Ledger
 from bridge.sync.site import Site, Task
 from bridge.translate import delegate, reply
 from bridge.translate.delegate import Target
-from function.api import names
 from function.api.errors import InvalidError
 
 NAME: Final = "request"
@@ -196,14 +195,8 @@ def _apply(site: Site, manifest: dict[str, Any], xr: _Object | None) -> str:
 
 def _listed(site: Site, opened: Opened) -> Iterator[_Object]:
     resource = _resource(site, opened)
-    query: dict[str, str | int] = {
-        "labelSelector": f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={opened.mirror.promise}"
-    }
-    try:
-        yield from pages(site.cluster.request, resource, query, f"list {resource.plural}.{resource.group}")
-    except ApiError as error:
-        if error.status != 404:  # not published there
-            raise
+    query = {"labelSelector": mirror.selecting(opened.mirror.promise)}
+    return served(site.cluster, resource, query, f"list {resource.plural}.{resource.group}")
 
 
 def _read(site: Site, opened: Opened, of: Of) -> _Object | None:

@@ -14,11 +14,10 @@ from bridge.api.crossplanecluster import Spec
 from bridge.apply import Applier, Result
 from bridge.backoff import spread
 from bridge.clusters import Cluster
-from bridge.errors import ApiError
 from bridge.observed import Owner, Ref
 from bridge.queue import Queue
 from bridge.resources import Resource
-from bridge.sync import kept, kinds
+from bridge.sync import asked, kept, kinds
 from bridge.sync.board import Board
 from bridge.sync.kept import Made
 from bridge.sync.report import Reach
@@ -141,14 +140,11 @@ class Site:
 
     def read(self, kind: Resource, name: str, namespace: str = "") -> Made | None:
         """What is there just now: asked, not remembered."""
-        try:
-            found = self.cluster.request("GET", kind.path(namespace, name), doing=f"read {kind.kind} {name}")
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        found = asked.read(self.cluster, kind, namespace, name)
+        if found is None:
+            return None
         keep = kept.of_destination if kind in kinds.INVENTORY else kept.of_promise
-        return keep({"apiVersion": kind.api_version, "kind": kind.kind, **found})
+        return keep(found)
 
     def apply(self, manifest: dict[str, object], there: Made | None) -> Result:
         """Have an object there as a manifest says."""

@@ -17,9 +17,9 @@ from typing import Any, Final
 from bridge.clusters import APPLY
 from bridge.errors import ApiError
 from bridge.resources import Resource
-from bridge.sync import kept, kinds, xrs
+from bridge.sync import kept, kinds, mirror, xrs
+from bridge.sync.asked import pages, served
 from bridge.sync.board import Outcome
-from bridge.sync.desk import pages
 from bridge.sync.intake import Of
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
@@ -118,7 +118,7 @@ def _is_reached(site: Site) -> bool:
 
 def _bindings(platform: Platform, promise: str) -> Iterator[_Object]:
     try:
-        for each in pages(platform.cluster.request, BINDING, {}, "list ResourceBindings"):
+        for each in pages(platform.cluster, BINDING, {}, "list ResourceBindings"):
             if each["spec"]["promiseRef"]["name"] == promise:
                 yield each
     except ApiError as error:
@@ -133,21 +133,15 @@ def _of(binding: _Object) -> tuple[str, str]:
 
 def _listed(site: Site, promise: str) -> dict[tuple[str, str], _Object]:
     found: dict[tuple[str, str], _Object] = {}
-    query: dict[str, str | int] = {
-        "labelSelector": f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={promise}"
-    }
+    query = {"labelSelector": mirror.selecting(promise)}
     for made in site.own(kinds.XRD, promise):
         resource = xrs.kind_of(made.seen.manifest)
         if resource is None:
             continue
-        try:
-            for xr in pages(site.cluster.request, resource, dict(query), f"list {resource.plural}"):
-                of = reply.subject(xr)
-                if of is not None:
-                    found[of[1], of[2]] = xr
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        for xr in served(site.cluster, resource, query, f"list {resource.plural}"):
+            of = reply.subject(xr)
+            if of is not None:
+                found[of[1], of[2]] = xr
     return found
 
 

@@ -17,7 +17,7 @@ from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import kinds, xrs
-from bridge.sync.desk import pages
+from bridge.sync.asked import served
 from bridge.sync.kept import Made
 from bridge.sync.site import Site
 from bridge.sync.ward import Ward, ward
@@ -143,13 +143,9 @@ def deletes(composition: _Object) -> bool:
 
 
 def _held(site: Site, resource: Resource) -> Iterator[_Object]:
-    try:
-        for xr in pages(site.cluster.request, resource, {}, f"list {resource.plural}.{resource.group}"):
-            if names.DELETE_FINALIZER in (xr["metadata"].get("finalizers") or ()):
-                yield xr
-    except ApiError as error:
-        if error.status != 404:  # not served yet
-            raise
+    for xr in served(site.cluster, resource, {}, f"list {resource.plural}.{resource.group}"):
+        if names.DELETE_FINALIZER in (xr["metadata"].get("finalizers") or ()):
+            yield xr
 
 
 def _watch(site: Site, xrd: str, resource: Resource, clock: Callable[[], float]) -> None:

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from bridge.apply import Applier, ConflictError, ForeignError
-from bridge.errors import ApiError, ClusterError
+from bridge.errors import ClusterError
 from bridge.observed import Seen, seen
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import asked, kinds
 from bridge.sync.board import Outcome
 from bridge.sync.kept import Made
 from bridge.sync.platform import Platform
@@ -100,13 +100,8 @@ def _check_cluster(site: Site, name: str, there: Seen | None) -> None:
 
 
 def _there(platform: Platform, name: str) -> Seen | None:
-    try:
-        found = platform.cluster.request("GET", kinds.PROMISE.path(name=name), doing=f"read Promise {name}")
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
-    return seen(found)
+    found = asked.read(platform.cluster, kinds.PROMISE, "", name)
+    return None if found is None else seen(found)
 
 
 def _as_written(manifest: Mapping[str, Any], selected: Mapping[str, str]) -> Mapping[str, Any]:
@@ -141,11 +136,5 @@ def _packages(site: Site, compositions: list[Mapping[str, Any]]) -> list[Mapping
 
 
 def _package(site: Site, kind: Resource, name: str) -> Mapping[str, Any] | None:
-    try:
-        found = site.cluster.request("GET", kind.path(name=name), doing=f"read {kind.kind} {name}")
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
-    whole = {"apiVersion": kind.api_version, "kind": kind.kind, **found}
-    return seen(whole).manifest
+    found = asked.read(site.cluster, kind, "", name)
+    return None if found is None else seen(found).manifest

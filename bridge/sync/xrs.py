@@ -9,10 +9,9 @@ from bridge.clusters import Query
 from bridge.errors import ApiError
 from bridge.resources import Resource, UnknownKindError
 from bridge.sync import kinds
+from bridge.sync.asked import served
 from bridge.sync.site import Site
 from function.api import names
-
-_PAGE = 250
 
 
 def count(site: Site, xrd: Mapping[str, Any]) -> int | None:
@@ -83,19 +82,7 @@ def _is_served(site: Site, resource: Resource) -> bool:
 
 def _all(site: Site, xrd: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     resource = kind_of(xrd)
-    pages: dict[str, str | int] = {"limit": _PAGE}
-    while resource is not None:
-        try:
-            answer = site.cluster.request("GET", resource.path(), query=pages, doing=f"list {resource.plural}")
-        except ApiError as error:
-            if error.status == 404:
-                return
-            raise
-        yield from answer["items"]
-        token = answer["metadata"].get("continue")
-        if not token:
-            return
-        pages["continue"] = token
+    return iter(()) if resource is None else served(site.cluster, resource, {}, f"list {resource.plural}")
 
 
 def _placements(xr: Mapping[str, Any]) -> set[object]:
