@@ -31,6 +31,7 @@ from bridge.errors import ApiError, UnreachableError
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
 
 Query = Mapping[str, str | int]
 

@@ -10,21 +10,23 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge import credentials, dryrun, log, queue, release
 from bridge.api import names
 from bridge.breaker import Tolerance
 from bridge.clusters import Cluster, Limits
+from bridge.dryrun import Dry
 from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
 from bridge.fleet import Connect
 from bridge.lease import Election, Holder, LostError
 from bridge.metrics import Counted, Live, Metrics
 from bridge.probes import Pages, Server
+from bridge.release import Released
 from bridge.sync import kinds
 from bridge.watch import Health
 from bridge.wiring import Bridge, Options, Outside
@@ -36,6 +38,7 @@ _LOOK = 0.5
 _PROMPT = Limits(connect=2.0, read=2.0, answer=3.0, connections=1)
 _STUBBORN = Tolerance(base=0.5, cap=1.0)
 
+_Found = TypeVar("_Found", Dry, Released)
 _log = logging.getLogger("bridge")
 
 
@@ -137,28 +140,18 @@ class _Process:
         return OK
 
     def dry_run(self) -> int:
-        identity = self._identity(tries=1)
-        try:
-            found = dryrun.run(
-                self._platform,
-                identity=identity or "",
-                namespace=self._flags.namespace,
-                connect=self._connect(),
-                clock=time.monotonic,
-            )
-        except ClusterError as error:
-            raise StartError(str(error)) from None
-        sys.stdout.write("".join(f"{line}\n" for line in (*found.lines, *found.said)))
-        sys.stdout.flush()
-        sys.stderr.write("".join(f"kratix-crossplane: {error}\n" for error in found.errors))
-        if found.errors:
-            return ERROR
-        return WOULD_CHANGE if found.lines else OK
+        found = self._once(dryrun.run)
+        return _shown((*found.lines, *found.said), found.errors) or (WOULD_CHANGE if found.lines else OK)
 
     def release(self) -> int:
+        found = self._once(release.run)
+        return _shown(found.lines, found.errors)
+
+    def _once(self, run: Callable[..., _Found]) -> _Found:
+        """Something that is done once on all clusters, and not until SIGTERM."""
         identity = self._identity(tries=1)
         try:
-            found = release.run(
+            return run(
                 self._platform,
                 identity=identity or "",
                 namespace=self._flags.namespace,
@@ -167,10 +160,6 @@ class _Process:
             )
         except ClusterError as error:
             raise StartError(str(error)) from None
-        sys.stdout.write("".join(f"{line}\n" for line in found.lines))
-        sys.stdout.flush()
-        sys.stderr.write("".join(f"kratix-crossplane: {error}\n" for error in found.errors))
-        return ERROR if found.errors else OK
 
     def _options(self, identity: str) -> Options:
         flags, image = self._flags, os.environ.get("FUNCTION_KRATIX_IMAGE", "")
@@ -294,6 +283,15 @@ def _failed(error: Exception) -> None:
 def _waits(holder: Holder) -> None:
     if holder.name:
         _log.info("waiting: another bridge leads", extra=log.about(object=holder.name, reason=f"since {holder.since}"))
+
+
+def _shown(lines: Iterable[str], errors: Iterable[str]) -> int:
+    """Print what was found, and what was not; returns the exit code."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+    told = [f"kratix-crossplane: {error}\n" for error in errors]
+    sys.stderr.write("".join(told))
+    return ERROR if told else OK
 
 
 def _now() -> datetime:

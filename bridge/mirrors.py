@@ -29,6 +29,7 @@ from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.requests import Requests
 from bridge.sync.site import Site, Task
+from bridge.translate import conditions
 from bridge.watch import Watch
 from function.api import names
 
@@ -153,7 +154,7 @@ class Mirrors:
             return None
         if not opened.watch.health.synced:
             return requests.SOON
-        now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = conditions.timestamp(self._now())
         return versions.reconcile(self._platform, self._sites(), found, opened.requests(), now)
 
     def work(self, site: Site, task: Task) -> float | None:

@@ -22,10 +22,6 @@ DESTINATION_ANNOTATION: Final = f"{GROUP}/destination"
 
 # On a Promise: its requests on the platform become XRs ("mirrored requests", sync/requests.py).
 MIRROR_LABEL: Final = f"{GROUP}/mirror"
-# On a Promise whose requests are mirrored: `function` says that its resource workflow is the function's alone. Kratix
-# must then keep off it, which its own label kratix.io/paused on the Promise sees to.
-WORKFLOW_LABEL: Final = f"{GROUP}/workflow"
-WORKFLOW_OF_FUNCTION: Final = "function"
 # On a Promise or a request, an annotation: the labels that a CrossplaneCluster must have, as `zone=eu,tier=prod`.
 CLUSTERS_ANNOTATION: Final = f"{GROUP}/clusters"
 # On a Promise, an annotation: Keep or Move, as `schedule.whenMisplaced` of the function's input.

@@ -18,7 +18,7 @@ from bridge.sync.intake import Of, Opened
 from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.translate import health
+from bridge.translate import conditions, health
 from bridge.translate.health import Health, Subject
 from function.api import names
 from function.api.errors import InvalidError
@@ -93,7 +93,7 @@ class Answers:
         message = f"cluster {at.name} {cause}: this is what was known of it last"
         found = asked.read(self.platform.cluster, case.opened.resource, case.of.namespace, case.of.name)
         before: _Object = (found or {}).get("status") or {}
-        status = mirror.unseen(before, at, message, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        status = mirror.unseen(before, at, message, conditions.timestamp(self.now()))
         if found is not None and before.get("crossplane") != status["crossplane"]:
             self.write(case, status, Health("unknown", message, {}, mirror.ABOUT))
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge import log
+from bridge.clusters import MERGE
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.sync import kinds, wards, xrs
@@ -23,6 +24,7 @@ from bridge.sync.asked import pages, read
 from bridge.sync.kept import Made
 from bridge.sync.site import Site, Task
 from bridge.sync.ward import revision, ward
+from bridge.translate import conditions
 from function import teardown
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -133,7 +135,7 @@ class Deletions:
 
     def _leave(self, site: Site, given: PromiseInput, xr: _Object) -> float | None:
         there = _there(site, given, xr)
-        if _condition(xr).get("status") != "True":
+        if conditions.find(conditions.of(xr), names.DELETE_WORKFLOW_COMPLETED).get("status") != "True":
             return self._advance(site, given, xr, there)
         for body in there.objects:
             _delete(site, body)
@@ -165,35 +167,20 @@ class Deletions:
         return max(_POLL, min(float(waits), _BLOCKED))
 
     def _say(self, site: Site, xr: _Object, step: Step) -> None:
-        before = _condition(xr)
         new = {
             "type": names.DELETE_WORKFLOW_COMPLETED,
             "status": "True" if step.done else "False",
             "reason": step.reason,
             "message": shorten(step.message, _SENTENCE),
         }
-        if all(before.get(field) == value for field, value in new.items()):
+        written = conditions.written(conditions.of(xr), new, conditions.timestamp(self.now()))
+        if written is None:
             return
-        since = before.get("lastTransitionTime") if before.get("status") == new["status"] else None
-        now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {
             "metadata": {"resourceVersion": xr["metadata"]["resourceVersion"]},
-            "status": {"conditions": [*_others(xr), {**new, "lastTransitionTime": since or now}]},
+            "status": {"conditions": written},
         }
         wards.patch(site, xr, body, "status", f"write the status of {wards.said(xr)}")
-
-
-def _conditions(xr: _Object) -> list[_Object]:
-    found: list[_Object] = (xr.get("status") or {}).get("conditions") or []
-    return found
-
-
-def _condition(xr: _Object) -> _Object:
-    return next((c for c in _conditions(xr) if c.get("type") == names.DELETE_WORKFLOW_COMPLETED), {})
-
-
-def _others(xr: _Object) -> list[_Object]:
-    return [c for c in _conditions(xr) if c.get("type") != names.DELETE_WORKFLOW_COMPLETED]
 
 
 def _given(site: Site, made: Made, xr: _Object) -> PromiseInput | None:
@@ -263,7 +250,7 @@ def _change(site: Site, manifest: _Object) -> None:
     if manifest.get("spec", {}).get("suspend") is True:
         body["spec"] = {"suspend": True}
     doing = f"change {manifest['kind']} {metadata['namespace']}/{metadata['name']}"
-    site.cluster.request("PATCH", path, body=body, content_type=wards.MERGE, doing=doing)
+    site.cluster.request("PATCH", path, body=body, content_type=MERGE, doing=doing)
 
 
 def _delete(site: Site, body: _Object) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from bridge.api import names as own
-from bridge.translate import delegate, health, reply
+from bridge.translate import conditions, delegate, reply
 from bridge.translate.delegate import Target
 from bridge.translate.health import Health
 from bridge.translate.xrd import PREFIX
@@ -27,7 +27,6 @@ ANNOTATIONS: Final = (own.CLUSTERS_ANNOTATION, own.MISPLACED_ANNOTATION, own.LAB
 ABOUT: Final = "mirrored-xr"
 
 _WORDS: Final = Words("CrossplaneCluster", "requests", "drained")
-_PAUSED: Final = "kratix.io/paused"  # promise_controller.go: a Promise with it, and all its requests, are left alone
 _MOVES: Final = ("Keep", "Move")
 
 _Object = Mapping[str, Any]
@@ -105,13 +104,14 @@ def _check_workflow(spec: _Object, labels: _Object) -> None:
     workflow = _dig(spec, "workflows", "resource")
     if not (workflow.get("configure") or workflow.get("delete")):
         return
-    if labels.get(own.WORKFLOW_LABEL) != own.WORKFLOW_OF_FUNCTION:
+    mark = f"{names.BRIDGE_WORKFLOW_LABEL}={names.BRIDGE_WORKFLOW_OF_FUNCTION}"
+    if labels.get(names.BRIDGE_WORKFLOW_LABEL) != names.BRIDGE_WORKFLOW_OF_FUNCTION:
         cause = "would run twice for each mirrored request, by Kratix here and by the function there"
-        means = f"if it is the function's alone, label the Promise {own.WORKFLOW_LABEL}={own.WORKFLOW_OF_FUNCTION}"
+        means = f"if it is the function's alone, label the Promise {mark}"
         raise InvalidError("spec.workflows.resource", f"{cause}; {means}")
-    if labels.get(_PAUSED) != "true":
-        cause = f"must be true: it is labelled {own.WORKFLOW_LABEL}={own.WORKFLOW_OF_FUNCTION}, and Kratix runs the"
-        raise InvalidError(f"metadata.labels[{_PAUSED}]", f"{cause} workflow of every Promise that is not paused")
+    if labels.get(names.KRATIX_PAUSED_LABEL) != "true":
+        cause = f"must be true: it is labelled {mark}, and Kratix runs the workflow of every Promise that is not paused"
+        raise InvalidError(f"metadata.labels[{names.KRATIX_PAUSED_LABEL}]", cause)
 
 
 def selector(annotations: _Object) -> dict[str, str]:
@@ -198,7 +198,7 @@ def selecting(promise: str) -> str:
 
 def ready(found: _Object | None) -> Literal["True", "False", "Unknown"]:
     """Whether an XR is ready."""
-    told = next((c for c in health.conditions(found or {}) if c["type"] == "Ready"), {})
+    told = conditions.find(conditions.of(found or {}), "Ready")
     return names.condition_status(told.get("status")) or "Unknown"
 
 

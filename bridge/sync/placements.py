@@ -20,7 +20,6 @@ from function.api.errors import InvalidError
 from function.api.placing import Decision
 
 NAME: Final = "request-place"
-SOON: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Placements:
         """
         found = self.intake.get(of)
         if found is None:
-            return SOON if of.promise in self.intake.opened else None
+            return requests.SOON if of.promise in self.intake.opened else None
         opened, request = found
         sites, holding = self.sites(), self.ledger.holding(of)
         if request is None or request.leaving:
@@ -59,7 +58,7 @@ class Placements:
         cluster, placement = (at.name, (at.state, at.reason)) if at else (request.cluster, request.placement)
         before = [cluster] if cluster else sorted(holding)
         if not before and self._is_unread(of.promise, sites):
-            return SOON  # the XR may be there, and a cluster may be free, as soon as all have been looked at
+            return requests.SOON  # the XR may be there, and a cluster may be free, as soon as all have been looked at
         case = Case(of, opened, request)
         try:
             offers = self._offers(of.promise, sites, before)

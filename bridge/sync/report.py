@@ -15,6 +15,7 @@ from typing import Any, Literal
 from bridge.api.crossplanecluster import MAX_LISTED, MAX_REASON, Condition, Counts, Published, Status, Verdict
 from bridge.api.names import REACHABLE, SYNCED
 from bridge.sync.board import Outcome
+from bridge.translate import conditions
 from function.api.errors import shorten
 
 _NAMED = 3
@@ -143,13 +144,12 @@ def _counted(number: int, what: str) -> str:
 
 def _since(told: _Told, before: Mapping[str, Any], now: datetime, generation: int) -> Condition:
     type_, state, reason, message = told
-    earlier: Mapping[str, Any] = next((c for c in before.get("conditions") or () if c.get("type") == type_), {})
-    stays = earlier.get("status") == state and earlier.get("lastTransitionTime")
+    earlier = conditions.find(before.get("conditions") or (), type_)
     return Condition(
         type=type_,
         status=state,
         reason=reason,
         message=message,
-        last_transition_time=stays or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        last_transition_time=conditions.since(earlier, state, conditions.timestamp(now)),
         observed_generation=generation,
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.clusters import APPLY
+from bridge.clusters import APPLY, MERGE
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.sync import kept, kinds, mirror, xrs
@@ -23,8 +23,8 @@ from bridge.sync.board import Outcome
 from bridge.sync.intake import Of
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.sync.wards import MERGE, said
-from bridge.translate import reply, waves
+from bridge.sync.wards import said
+from bridge.translate import conditions, reply, waves
 from bridge.translate.waves import LATEST, Member, Plan
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -182,18 +182,18 @@ def _is_ours(xr: _Object) -> bool:
 
 
 def _state(xr: _Object, selected: str) -> tuple[waves.State, str]:
-    conditions: dict[str, _Object] = {c["type"]: c for c in _at(xr, "status", "conditions") or ()}
-    synced = conditions.get("Synced", {})
+    told: dict[str, _Object] = {c["type"]: c for c in _at(xr, "status", "conditions") or ()}
+    synced = told.get("Synced", {})
     generation = xr["metadata"].get("generation") or 0
     if synced.get("status") == "False" and synced.get("observedGeneration", -1) >= generation:
         return "failing", shorten(str(synced.get("message") or synced.get("reason")), 200)
     if selected and _applied(xr) != selected:
         return "moving", ""  # what else it says is of the version before
     for type_ in (names.CHECKS_PASSED, names.WORKFLOW_COMPLETED, names.DELIVERED):
-        condition = conditions.get(type_, {})
+        condition = told.get(type_, {})
         if condition.get("status") == "False" and condition.get("reason") in _BROKEN:
             return "failing", shorten(str(condition.get("message")), 200)
-    return ("good", "") if conditions.get("Ready", {}).get("status") == "True" else ("moving", "")
+    return ("good", "") if told.get("Ready", {}).get("status") == "True" else ("moving", "")
 
 
 def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
@@ -238,17 +238,14 @@ def _say(platform: Platform, binding: _Object, member: Member, now: str) -> None
         status, reason, message = "True", "UpgradeComplete", f"version {desired} is applied"
         after |= {"lastAppliedVersion": member.applied, "failedVersion": None}
     old: list[_Object] = given.get("conditions") or []
-    before: _Object = next((c for c in old if c.get("type") == _CONDITION), {})
     new = {"type": _CONDITION, "status": status, "reason": reason, "message": shorten(message, _SENTENCE)}
-    same = all(before.get(key) == value for key, value in new.items())
-    if same and all(given.get(key) == value for key, value in after.items()):
+    written = conditions.written(old, new, now)
+    if written is None and all(given.get(key) == value for key, value in after.items()):
         return
-    since = before.get("lastTransitionTime") if before.get("status") == status else now
-    others = [c for c in old if c.get("type") != _CONDITION]
     metadata = binding["metadata"]
     body = {
         "metadata": {"resourceVersion": metadata["resourceVersion"]},
-        "status": {**after, "conditions": [*others, {**new, "lastTransitionTime": since or now}]},
+        "status": {**after, "conditions": old if written is None else written},
     }
     path = BINDING.path(metadata["namespace"], metadata["name"], "status")
     doing = f"write the status of ResourceBinding {metadata['namespace']}/{metadata['name']}"

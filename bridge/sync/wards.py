@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from bridge.clusters import MERGE
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.store import Key
@@ -27,7 +28,6 @@ from function.api import names
 NAME: Final = "deletion"
 LOOK: Final = "deletion-watch"
 AGAIN: Final = 60.0
-MERGE: Final = "application/merge-patch+json"
 
 _Object = Mapping[str, Any]
 

@@ -9,10 +9,11 @@ Nothing here has a clock: a record says when its state was first seen, and is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from bridge.translate import conditions
 from function.api import names
 from function.api.errors import shorten
 
@@ -163,16 +164,8 @@ def owner_reference(subject: Subject) -> dict[str, Any]:
     return {"apiVersion": subject.api_version, "kind": subject.kind, "name": subject.name, "uid": subject.uid}
 
 
-def conditions(manifest: _Object) -> list[dict[str, Any]]:
-    """An object's conditions, in their order; what is none is left out."""
-    status = manifest.get("status")
-    found: object = status.get("conditions") if isinstance(status, Mapping) else None
-    items: Sequence[Any] = found if isinstance(found, list) else ()
-    return [dict(item) for item in items if isinstance(item, Mapping) and isinstance(item.get("type"), str)]
-
-
-def _condition(manifest: _Object, type_: str) -> dict[str, Any]:
-    return next((item for item in conditions(manifest) if item["type"] == type_), {})
+def _condition(manifest: _Object, type_: str) -> _Object:
+    return conditions.find(conditions.of(manifest), type_)
 
 
 def _brief(condition: _Object) -> dict[str, str]:

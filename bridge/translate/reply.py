@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.translate import health
+from bridge.translate import conditions, health
 from bridge.translate.health import Health, Subject
 from function.api import names
 from function.api.errors import InvalidError
@@ -56,9 +56,7 @@ def status(xr: _Object, cluster: str, found: Health, secret_name: str) -> dict[s
     metadata = xr["metadata"]
     given = xr.get("status")
     own = given if isinstance(given, Mapping) else {}
-    kept = [
-        {field: condition[field] for field in _CONDITION if field in condition} for condition in health.conditions(xr)
-    ]
+    kept = [{field: condition[field] for field in _CONDITION if field in condition} for condition in conditions.of(xr)]
     return {
         **{field: value for field, value in own.items() if field not in (*_NOT_OWN, *TAKEN)},
         "crossplane": {

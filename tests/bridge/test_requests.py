@@ -223,7 +223,7 @@ PIPELINES = {
         "configure": [{"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p"}}]
     }
 }
-MARK = {own.WORKFLOW_LABEL: "function"}
+MARK = {names.BRIDGE_WORKFLOW_LABEL: "function"}
 WORKFLOWS: dict[str, tuple[Manifest, Manifest, str]] = {
     "pipelines": (
         {},
@@ -237,7 +237,11 @@ WORKFLOWS: dict[str, tuple[Manifest, Manifest, str]] = {
         "spec.workflows.resource: would run twice",
     ),
     "marked, and Kratix runs them": (MARK, PIPELINES, "metadata.labels[kratix.io/paused]: must be true"),
-    "marked otherwise": ({own.WORKFLOW_LABEL: "kratix"}, PIPELINES, "spec.workflows.resource: would run twice"),
+    "marked otherwise": (
+        {names.BRIDGE_WORKFLOW_LABEL: "kratix"},
+        PIPELINES,
+        "spec.workflows.resource: would run twice",
+    ),
     "marked, and Kratix keeps off": ({**MARK, "kratix.io/paused": "true"}, PIPELINES, ""),
     "a workflow of the Promise itself": ({}, {"promise": PIPELINES["resource"]}, ""),
 }
