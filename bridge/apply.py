@@ -183,8 +183,12 @@ class Applier:
                 return there
             if there is None or there is last.written or _older(there.version, last.version):
                 return last.written
-            self._applied[which] = replace(last, written=None)
+            self._watched(which, last)
             return there
+
+    def _watched(self, which: Ref, last: _Applied) -> None:
+        """A watch has seen what was written: only its digests are kept. The lock is held."""
+        self._applied[which] = replace(last, written=None)
 
     def forget(self, which: Ref) -> None:
         """A watch saw an object go."""
@@ -213,8 +217,11 @@ class Applier:
         applied = str(marked["metadata"]["annotations"][APPLIED_ANNOTATION])
         with self._lock:
             last = self._applied.get(which)
+            is_behind = last is not None and _older(there.version, last.version)
+            if last is not None and last.written is not None and not is_behind and there is not last.written:
+                self._watched(which, last)
         if last is not None and last.uid == there.uid:
-            if _older(there.version, last.version):  # the watch is behind what was done here
+            if is_behind:  # the watch is behind what was done here
                 return last.applied == applied
             if last.applied == applied and last.content == _content(there):
                 return True  # as the server made it of what was applied: it may write a value in its own way

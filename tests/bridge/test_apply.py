@@ -71,6 +71,14 @@ def test_before_the_watch_has_seen_it(api: FakeApi, world: World) -> None:
     assert world.applier.apply(manifest(size=2), None).action == "created", "it may be gone again"
 
 
+def test_what_was_written_is_not_kept_once_it_was_seen(world: World) -> None:
+    world.apply(MANIFEST)
+    which = ref(MANIFEST)
+    assert world.applier._applied[which].written is not None
+    assert world.apply(MANIFEST) == "unchanged"
+    assert world.applier._applied[which].written is None, "it may be a Secret, and there are thousands"
+
+
 def test_what_somebody_changed_is_applied_again_or_told(world: World) -> None:
     world.apply(MANIFEST)
     world.others({"spec": {"more": "theirs"}})
