@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from function.api.errors import shorten
 from function.model import JsonObject, Seen, lookup, objects
@@ -31,7 +31,7 @@ def failure(job: JsonObject, condition: JsonObject, pods: Sequence[JsonObject]) 
 
 def obstacle(job: JsonObject, pods: Sequence[JsonObject]) -> str:
     """Why a Job's pod cannot go on, in words that stay the same while Kubernetes tries again."""
-    for pod in _owned(job, pods):
+    for pod in owned(lookup(job, "metadata", "uid"), pods):
         for sentence in _pod_obstacles(pod):
             return sentence
     return "its Job is suspended" if lookup(job, "spec", "suspend") is True else ""
@@ -64,16 +64,16 @@ def alive(seen: Seen) -> bool:
     return False
 
 
-def _owned(job: JsonObject, pods: Sequence[JsonObject]) -> Iterator[JsonObject]:
-    uid = lookup(job, "metadata", "uid")
-    for pod in pods:
-        if any(owner.get("uid") == uid for owner in objects(lookup(pod, "metadata", "ownerReferences"))):
-            yield pod
+def owned(uid: object, bodies: Iterable[JsonObject]) -> Iterator[JsonObject]:
+    """Those that are owned by what has this UID."""
+    for body in bodies:
+        if any(owner.get("uid") == uid for owner in objects(lookup(body, "metadata", "ownerReferences"))):
+            yield body
 
 
 def _ended(job: JsonObject, pods: Sequence[JsonObject]) -> str:
     """Which container of a Job that failed ended badly, and how; empty where its pods are gone or not read yet."""
-    for pod in _owned(job, pods):
+    for pod in owned(lookup(job, "metadata", "uid"), pods):
         for key in ("initContainerStatuses", "containerStatuses"):
             for status in objects(lookup(pod, "status", key)):
                 ended = lookup(status, "state", "terminated") or lookup(status, "lastState", "terminated")

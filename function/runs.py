@@ -154,8 +154,8 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
         "resumed": annotations.get(names.RESUMED_ANNOTATION, ""),
         "paused": names.PAUSED_ANNOTATION in annotations,
     }
-    ended = _ended(job)
-    if ended is None:
+    end = ended(job)
+    if end is None:
         message = pods.obstacle(job, seen.pods) or _refused(job, seen)
         since = lookup(job, "status", "startTime") or lookup(job, "metadata", "creationTimestamp") or ""
         return Try(
@@ -167,7 +167,7 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
             stopped=_stopped(job),
             whole=_whole(job, seen),
         )
-    type_, condition = ended
+    type_, condition = end
     since = str(condition.get("lastTransitionTime") or "")
     when = _time(since) or seen.host.now
     if type_ == "Failed":
@@ -195,7 +195,8 @@ def _stopped(job: JsonObject) -> bool:
     return ours and suspended and not any(pods)
 
 
-def _ended(job: JsonObject) -> tuple[str, JsonObject] | None:
+def ended(job: JsonObject) -> tuple[str, JsonObject] | None:
+    """How a Job ended, `Complete` or `Failed`, and the condition that says so; None where it has not."""
     for condition in objects(lookup(job, "status", "conditions")):
         if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
             return str(condition["type"]), condition

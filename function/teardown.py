@@ -7,17 +7,17 @@ Kratix, which runs the first delete pipeline alone (lib/workflow/reconciler.go: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from function import validate, workflow
+from function import pods, runs, validate, workflow
 from function.api import names
 from function.api.destination import Inventory
 from function.api.errors import InvalidError
 from function.api.input import PromiseInput
-from function.model import Host, Observed, Progress, Request, Seen, lookup, objects, texts
+from function.model import Host, Observed, Progress, Request, Seen, lookup, run_namespace, texts
 
 _Object = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class There:
     Attributes:
         objects: Jobs and all that belongs to them.
         outputs: The ConfigMaps that their writers stored.
-        configuring: Jobs of configure pipelines of this XR.
+        configuring: Jobs of the Promise's configure pipelines.
     """
 
     objects: tuple[_Object, ...]
@@ -66,13 +66,12 @@ def has_pipelines(given: PromiseInput) -> bool:
 
 
 def namespace(given: PromiseInput, xr: _Object) -> str:
-    """Where its pipelines run."""
-    return str(lookup(xr, "metadata", "namespace") or given.deliver.namespace)
+    """Where its pipelines run.
 
-
-def promise_name(given: PromiseInput) -> str:
-    """The Promise's name."""
-    return given.promise_name
+    Raises:
+        InvalidError: The input's Promise cannot be read.
+    """
+    return run_namespace(_request(xr).namespace, validate.plan(given).promise, given)
 
 
 def output_of(given: PromiseInput, xr: _Object) -> str:
@@ -95,7 +94,7 @@ def advance(given: PromiseInput, xr: _Object, there: There, now: datetime, image
         raise InvalidError("promise.ref", "is not pinned by its Composition; the bridge runs no pipelines of it")
     if paused := _paused(xr, paused_promise=plan.promise.paused):
         return Step(done=False, reason=names.PAUSED, message=paused)
-    running = next((job for job in there.configuring if _runs(job)), None)
+    running = next((job for job in pods.owned(xr["metadata"]["uid"], there.configuring) if _runs(job)), None)
     if running is not None and not there.objects:
         pipeline = texts(lookup(running, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
         message = f"pipeline {pipeline} of the configure workflow still runs; delete pipelines follow"
@@ -183,15 +182,4 @@ def _paused(xr: _Object, *, paused_promise: bool) -> str:
 
 
 def _runs(job: _Object) -> bool:
-    ended = any(
-        c.get("type") in ("Complete", "Failed") and c.get("status") == "True"
-        for c in objects(lookup(job, "status", "conditions"))
-    )
-    return not ended and names.ENDED_ANNOTATION not in _annotations(job)
-
-
-def owned(jobs: Iterable[_Object], uid: str) -> tuple[_Object, ...]:
-    """Those of some Jobs that an XR's UID owns."""
-    return tuple(
-        job for job in jobs if any(o.get("uid") == uid for o in objects(lookup(job, "metadata", "ownerReferences")))
-    )
+    return runs.ended(job) is None and names.ENDED_ANNOTATION not in _annotations(job)

@@ -209,14 +209,14 @@ def _there(site: Site, given: PromiseInput, xr: _Object) -> There:
     namespace, uid = teardown.namespace(given, xr), str(xr["metadata"]["uid"])
     mine = f"{names.DELETED_UID_LABEL}={uid}"
     output = f"{names.OUTPUT_OF_LABEL}={teardown.output_of(given, xr)}"
-    configuring = f"{names.PROMISE_LABEL}={teardown.promise_name(given)},{names.ACTION_LABEL}=configure"
+    configuring = f"{names.PROMISE_LABEL}={given.promise_name},{names.ACTION_LABEL}=configure"
     pods = _list(site, _POD, output, namespace) if given.workflow.read_pods else ()
     return There(
         # Roles of permissions may be in other namespaces where the XR is cluster-scoped.
         objects=tuple(each for kind in MADE for each in _list(site, kind, mine, _reach(xr, namespace))),
         outputs=tuple(_list(site, kinds.CONFIG_MAP, output, namespace)),
         pods=tuple(pods),
-        configuring=teardown.owned(_list(site, _JOB, configuring, namespace), uid),
+        configuring=tuple(_list(site, _JOB, configuring, namespace)),
     )
 
 

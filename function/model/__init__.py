@@ -32,6 +32,7 @@ from function.model.seen import (
     group_key,
     lookup,
     objects,
+    run_namespace,
     texts,
 )
 
@@ -62,6 +63,7 @@ __all__ = [
     "group_key",
     "lookup",
     "objects",
+    "run_namespace",
     "spot",
     "texts",
 ]

@@ -214,13 +214,8 @@ class Seen:
 
     @property
     def run_namespace(self) -> str:
-        """Where pipelines run.
-
-        With a namespaced XR, which composes nothing elsewhere; for a cluster-scoped one where the Promise says, as in
-        Kratix (pipeline_types.go: ForResource), or else where its Works are.
-        """
-        promised = self.promise.pipeline_namespace if self.promise else ""
-        return self.request.namespace or promised or self.input.deliver.namespace
+        """Where pipelines run."""
+        return run_namespace(self.request.namespace, self.promise, self.input)
 
     @property
     def previous(self) -> Mapping[str, tuple[str, ...]]:
@@ -237,3 +232,15 @@ class Seen:
 def group_key(id_: str, pipeline: str) -> str:
     """What tells a workload group from the others of its request."""
     return f"{pipeline}/{id_}" if pipeline else id_
+
+
+def run_namespace(own: str, promise: Promise | None, given: PromiseInput) -> str:
+    """Where the pipelines of an XR run.
+
+    With a namespaced XR, which composes nothing elsewhere; for a cluster-scoped one where the Promise says, as in
+    Kratix (pipeline_types.go: ForResource), or else where its Works are.
+
+    Args:
+        own: The XR's namespace.
+    """
+    return own or (promise.pipeline_namespace if promise else "") or given.deliver.namespace

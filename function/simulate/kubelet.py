@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from function import runs
 from function.api import names, output
 from function.api.output import Output
 from function.model import JsonObject, lookup, objects
@@ -64,7 +65,7 @@ def reconcile(cluster: Cluster, containers: Containers, now: datetime) -> Cluste
     """Let every Job go on, and collect what belongs to Jobs that are gone."""
     cluster = _collected(cluster)
     for job in cluster.matching(JOB, "Job"):
-        if not _ended(job):
+        if runs.ended(job) is None:
             cluster = _gone_on(job, cluster, containers, now)
     return cluster
 
@@ -79,11 +80,6 @@ def _collected(cluster: Cluster) -> Cluster:
         if owner.get("kind") == "Job" and owner.get("uid") not in alive
     ]
     return cluster.lacking(*gone)
-
-
-def _ended(job: JsonObject) -> bool:
-    conditions = objects(lookup(job, "status", "conditions"))
-    return any(c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions)
 
 
 def _gone_on(job: JsonObject, cluster: Cluster, containers: Containers, now: datetime) -> Cluster:
