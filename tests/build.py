@@ -12,7 +12,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function import structs
 from function.fn import run
-from function.model import Host
+from function.model import Document, Host
 
 TEAM = "team-a"
 
@@ -53,6 +53,12 @@ def config_map(name: str, **more: Any) -> dict[str, Any]:
         "data": {"env": "env ${request.spec.env}"},
     }
     return {"name": name, "manifest": manifest, **more}
+
+
+def document(filepath: str) -> Document:
+    """An empty document at a path of the output."""
+    directory, _, filename = filepath.rpartition("/")
+    return Document(filepath, directory, filename, {}, f"documents({filepath})")
 
 
 def destination(name: str, labels: Mapping[str, str] | None = None, **spec: Any) -> dict[str, Any]:

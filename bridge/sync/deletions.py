@@ -106,10 +106,10 @@ class Deletions:
         if task.controller == LOOK:
             return wards.look(site, task.name, self.clock)
         xrd, namespace, name = task.name.split("/")
-        made = site.get(kinds.XRD, xrd)
-        resource = xrs.kind_of(made.seen.manifest) if made is not None and site.owns(made) else None
-        if made is None or resource is None or site.spec.deletions is None:
+        found = xrs.made_here(site, xrd)
+        if found is None or site.spec.deletions is None:
             return None
+        made, resource = found
         xr = read(site.cluster, resource, namespace, name)
         return None if xr is None else self._reconcile(site, made, xr)
 

@@ -38,11 +38,11 @@ def look(site: Site, xrd: str, clock: Callable[[], float]) -> float | None:
     Raises:
         ClusterError: Something that may work later.
     """
-    made = site.get(kinds.XRD, xrd)
-    resource = xrs.kind_of(made.seen.manifest) if made is not None and site.owns(made) else None
-    if made is None or resource is None or site.by_gitops:
+    found = xrs.made_here(site, xrd)
+    if found is None or site.by_gitops:
         _unwatch(site, xrd)
         return None
+    made, resource = found
     if site.spec.deletions is None:
         _unwatch(site, xrd)
         release(site, made)

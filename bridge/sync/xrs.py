@@ -10,6 +10,7 @@ from bridge.errors import ApiError
 from bridge.resources import Resource, UnknownKindError
 from bridge.sync import kinds
 from bridge.sync.asked import served
+from bridge.sync.kept import Made
 from bridge.sync.site import Site
 from function.api import names
 
@@ -60,6 +61,13 @@ def kind_of(xrd: Mapping[str, Any]) -> Resource | None:
         return None
     namespaced = spec.get("scope", "Namespaced") == "Namespaced"
     return Resource(spec["group"], served[0], spec["names"]["kind"], spec["names"]["plural"], namespaced)
+
+
+def made_here(site: Site, xrd: str) -> tuple[Made, Resource] | None:
+    """An XRD that this bridge made, and its XRs' kind; None where it is not there, is another's, or serves nothing."""
+    made = site.get(kinds.XRD, xrd)
+    resource = kind_of(made.seen.manifest) if made is not None and site.owns(made) else None
+    return None if made is None or resource is None else (made, resource)
 
 
 def _has_crd(site: Site, name: str, doing: str) -> bool:

@@ -72,6 +72,29 @@ def namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
+def crd(kind: str, plural: str, group: str, *, status: bool = False) -> Manifest:
+    """A namespaced kind of its own, in a version v1 that takes all fields; with `status`, that is written by itself."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    **({"subresources": {"status": {}}} if status else {}),
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+
+
 class Request:
     """A request in a cluster: an XR, what it became, and where it went."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from developer import namespace
+from developer import crd, namespace
 
 from testbed import example
 from testbed.cluster import eventually
@@ -10,24 +10,7 @@ from testbed.profiles import Testbed
 
 _API = "xp.fleet.example.org/v1alpha1"
 _SLOW = 60.0
-_RULES = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "prometheusrules.monitoring.coreos.com"},
-    "spec": {
-        "group": "monitoring.coreos.com",
-        "scope": "Namespaced",
-        "names": {"kind": "PrometheusRule", "plural": "prometheusrules"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+_RULES = crd("PrometheusRule", "prometheusrules", "monitoring.coreos.com")
 
 
 def install(testbed: Testbed) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from developer import crd
 
 import runs
 import sdkenv
@@ -230,25 +231,7 @@ def test_its_role_lets_it_touch_no_output_of_another_run(running: Running, plane
         store.replace(replace(running.client, patience=0), theirs, Output({}))
 
 
-_XRS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "postgreses.xp.example.org"},
-    "spec": {
-        "group": "xp.example.org",
-        "names": {"kind": "Postgres", "plural": "postgreses"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+_XRS = crd("Postgres", "postgreses", "xp.example.org", status=True)
 
 
 def test_a_container_publishes_the_status_of_its_own_request(

@@ -21,7 +21,7 @@ import simulated
 import yaml
 from agent import Agent
 from bridging import BridgeProcess
-from developer import Manifest, namespace
+from developer import Manifest, crd, namespace
 from kubernetes.dynamic import exceptions
 
 import jobs
@@ -39,25 +39,7 @@ _TEAM = "team-orders"
 _SITE = "cloud-eu"
 _PROVIDER = "platform-provider-kubernetes"
 _OF = {"promise": "crossplane", "name": "eu", "namespace": "platform"}
-_CLUSTERS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "clusters.postgresql.cnpg.io"},
-    "spec": {
-        "group": "postgresql.cnpg.io",
-        "scope": "Namespaced",
-        "names": {"kind": "Cluster", "plural": "clusters"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+_CLUSTERS = crd("Cluster", "clusters", "postgresql.cnpg.io", status=True)
 
 
 @dataclass(frozen=True)

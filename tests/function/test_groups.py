@@ -9,20 +9,16 @@ from typing import Any
 
 import pytest
 
+from build import document
 from function import cel, groups
 from function.api.errors import InvalidError
 from function.api.input import Schedule as Policy
-from function.model import Document, Selector
+from function.model import Selector
 
 PROD = {"environment": "prod"}
 DEV = {"environment": "dev"}
 
 Labels = Mapping[str, str]
-
-
-def document(filepath: str) -> Document:
-    directory, _, filename = filepath.rpartition("/")
-    return Document(filepath, directory, filename, {}, f"documents({filepath})")
 
 
 @dataclass(frozen=True)

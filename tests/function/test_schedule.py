@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from build import document
 from function import cel, groups, schedule
 from function.api.destination import Destination
 from function.api.errors import InvalidError
 from function.api.input import Schedule as Policy
-from function.model import Condition, Document, Group, Selector, WorkPlacement
+from function.model import Condition, Group, Selector, WorkPlacement
 
 IDENTITY = ("postgresql", "xp.example.org", "Postgres", "team-a", "orders")
 ROOT_ID = "5058f1af8388633f609cadb75a75dc9d"
@@ -21,11 +22,6 @@ PROD = {"environment": "prod"}
 DEV = {"environment": "dev"}
 
 Labels = Mapping[str, str]
-
-
-def document(filepath: str) -> Document:
-    directory, _, filename = filepath.rpartition("/")
-    return Document(filepath, directory, filename, {}, f"documents({filepath})")
 
 
 def destination(name: str, labels: Labels | None = None, **more: Any) -> Destination:
