@@ -93,13 +93,13 @@ def measure(scale: Scale) -> Iterator[Figure]:
         say(f"left out, as no environment variable names their programs: {', '.join(missing)}")
     made = situations.situations(scale.inventories)
     every = (*programs.own(), *others)
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        folder = Path(scratch)
         _write(folder, made, every)
         processes = {program.name: stack.enter_context(running(program, folder)) for program in every}
         world = _World(scale, folder, processes)
-        for process in processes.values():
-            load(process.address, folder / f"{_PLACED}.{_name_of(processes, process)}", 1, 0.0, 1)
+        for name, process in processes.items():
+            load(process.address, folder / f"{_PLACED}.{name}", 1, 0.0, 1)
         rest = {name: machine.rss(process.pid) for name, process in processes.items()}
         for turn in range(scale.turns):
             say(f"turn {turn + 1} of {scale.turns}")
@@ -113,10 +113,6 @@ def measure(scale: Scale) -> Iterator[Figure]:
             yield Figure(f"memory after all of this: {name}", " MB", [after[name]], _MEMORY if name == OURS else None)
         yield _leak(world)
     yield from _starts(scale, made[0])
-
-
-def _name_of(processes: Mapping[str, Running], wanted: Running) -> str:
-    return next(name for name, process in processes.items() if process is wanted)
 
 
 def _write(folder: Path, made: Sequence[Situation], every: Sequence[Program]) -> None:
