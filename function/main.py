@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from function.fn import FunctionRunner
 
 _GRACE = 5.0
 _MIB = 1024 * 1024
+_IDENTITY = 1  # of grpc_compression_algorithm, the first: none
 _SERVICES = (
     fnv1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
     fnv1beta1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
@@ -93,6 +95,8 @@ async def _serve(flags: argparse.Namespace) -> None:
             ("grpc.max_send_message_length", size),
             # Without it a second process could listen on the same port and take part of the requests.
             ("grpc.so_reuseport", 0),
+            # The limit above is of a message as it comes: compressed, 1 MiB could be 1 GiB. Crossplane compresses none.
+            ("grpc.compression_enabled_algorithms_bitset", _IDENTITY),
         ]
     )
     runner = FunctionRunner()
@@ -124,7 +128,23 @@ def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
             path.read_bytes()
         except OSError as error:
             raise StartError(f"cannot read {path}: {error.strerror}") from None
+    _check_certificates(Path(flags.tls_certs_dir))
     return runtime.load_credentials(flags.tls_certs_dir)
+
+
+def _check_certificates(folder: Path) -> None:
+    """Find out now what gRPC would at the first handshake, and tell nobody: that no client could ever be let in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key", password="")
+    except (ssl.SSLError, ValueError):
+        raise StartError(f"{folder}: tls.crt and tls.key are not a certificate and its key") from None
+    try:
+        context.load_verify_locations(cafile=folder / "ca.crt")
+    except (ssl.SSLError, ValueError):
+        context = None
+    if context is None or not context.get_ca_certs():
+        raise StartError(f"{folder}: ca.crt holds no certificate of an authority, so no client could be let in")
 
 
 def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> None:
