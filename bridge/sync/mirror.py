@@ -181,7 +181,7 @@ def xr(mirror: Mirror, request: _Object, target: Target) -> dict[str, Any]:
     metadata["labels"] = {**given, **whose, names.MIRRORS_LABEL: "true"}
     metadata.pop("annotations", None)
     # Core demands one (pkg/xcrd/crd.go), and a request without a spec is one whose spec is empty.
-    # What is Crossplane's own there, such as which Composition, is for the cluster's people: an open schema lets all in.
+    # What is Crossplane's own there, such as which Composition, is not a requester's: an open schema lets all in.
     return {**made, "spec": {field: value for field, value in made["spec"].items() if field != _OF_CROSSPLANE}}
 
 

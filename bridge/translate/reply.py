@@ -101,7 +101,7 @@ def secret(of: Subject, xr: _Object, found: _Object) -> dict[str, Any]:
     is_connection = found.get("type") == CONNECTION
     is_composed = (metadata.get("labels") or {}).get(_COMPOSITE_LABEL) == xr["metadata"]["name"]
     if _is_named(xr) and not _is_controlled(found, xr):
-        # Core makes the Secret that is named there, and the XR its controller (crossplane-runtime: ConnectionSecretFor).
+        # Core makes the Secret that is named there, and the XR its controller (crossplane-runtime, pkg/resource).
         cause = f"{_REFERENCE} names it, and {xr['kind']} {xr['metadata']['name']} is not its controller"
         raise InvalidError(f"Secret {where}", f"{cause}, so it does not come back")
     if not (is_connection or is_composed):

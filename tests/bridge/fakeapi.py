@@ -126,8 +126,8 @@ class FakeApi:
     # What a test does to the cluster.
 
     def put(self, resource: Resource, name: str, namespace: str = "", **more: Any) -> Manifest:
-        """Create an object or change it; `labels` and `annotations` are its metadata, all else goes to the top."""
-        metadata = {part: more.pop(part) for part in ("labels", "annotations") if part in more}
+        """Create an object or change it; its labels, annotations and owners are its metadata, all else goes to the top."""
+        metadata = {part: more.pop(part) for part in ("labels", "annotations", "ownerReferences") if part in more}
         place = {"namespace": namespace} if resource.namespaced else {}
         manifest = {"metadata": {"name": name, **place, **metadata}, **more}
         with self.changed:

@@ -41,7 +41,7 @@ def served() -> Iterator[tuple[grpc.Channel, int]]:
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     channel = grpc.insecure_channel(address, options)
     try:
-        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True)
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=120, wait_for_ready=True)
         yield channel, process.pid
     finally:
         channel.close()

@@ -70,7 +70,7 @@ def _called(address: str, *, trusts: bytes, client: Pair | None) -> Iterator[grp
         channel.close()
 
 
-def _answers(channel: grpc.Channel, seconds: float = 5.0) -> bool:
+def _answers(channel: grpc.Channel, seconds: float = 30.0) -> bool:
     """Whether it runs for this caller; health is a service of its own, and has to be closed too."""
     try:
         grpcv1.FunctionRunnerServiceStub(channel).RunFunction(build.request(), timeout=seconds)
@@ -97,7 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         with _called(address, trusts=authority.certificate, client=client) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            stub.Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True)
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=120, wait_for_ready=True)
         yield Served(address, authority, client)
     finally:
         process.terminate()
@@ -145,7 +145,7 @@ def test_tls_of_long_ago_is_not_spoken(served: Served) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the server that refuses
     with (
-        socket.create_connection((_HOST, served.port), timeout=5) as connection,
+        socket.create_connection((_HOST, served.port), timeout=30) as connection,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         context.wrap_socket(connection, server_hostname=_HOST)
@@ -157,7 +157,7 @@ def _sentence(*flags: str, **environment: str) -> str:
         env=_environment(**environment),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
