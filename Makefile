@@ -97,6 +97,7 @@ bench: $(READY) ## Measure the function beside the empty one, and the bridge bes
 update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it
 	$(BIN)/python -m function.api.crd package/input
 	$(BIN)/python -m bridge.api.crd package/deploy/bridge
+	$(BIN)/python -m bridge.bundle package/deploy/bridge
 	$(PYTEST) --update
 
 .PHONY: lock

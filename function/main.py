@@ -141,9 +141,10 @@ def _check_certificates(folder: Path) -> None:
         raise StartError(f"{folder}: tls.crt and tls.key are not a certificate and its key") from None
     try:
         context.load_verify_locations(cafile=folder / "ca.crt")
+        authorities = context.get_ca_certs()
     except (ssl.SSLError, ValueError):
-        context = None
-    if context is None or not context.get_ca_certs():
+        authorities = []
+    if not authorities:
         raise StartError(f"{folder}: ca.crt holds no certificate of an authority, so no client could be let in")
 
 
