@@ -15,8 +15,8 @@ MAX_PATH = 512
 _JSON_TO_MARSHAL = 8
 # Folders that belong to the state store's own tools: Kratix keeps what it wrote in .kratix, git its repository in .git.
 _RESERVED = (".git", ".kratix")
-# What a file system that makes short names takes for .git. Git itself refuses it (read-cache.c: verify_path), and Kratix
-# would try to commit it for ever.
+# What a file system that makes short names takes for .git. Git itself refuses it (read-cache.c: verify_path), so that
+# Kratix would try to commit it for ever.
 _ALSO_GIT = "git~1"
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jobs
 import pytest
 import yaml
 from agent import Agent
 from bridging import KIND, XRD, BridgeProcess, crossplane_cluster, kubeconfig, until
 from developer import KRATIX, Manifest
 
+import jobs
 from bridge import bundle
 from bridge.api import names
 from testbed.cluster import Cluster, eventually
