@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from testbed import tools
+from testbed.versions import ACTIONLINT
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".github" / "workflows"
@@ -50,6 +54,20 @@ def test_every_action_is_pinned_by_its_commit_and_says_its_version(name: str) ->
             continue
         assert PINNED.fullmatch(action), f"{action} can become something else over night"
         assert version, f"{action}: which version that is, for a person"
+
+
+@pytest.mark.skipif(
+    os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
+    reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: no program was built to read the workflows",
+)
+def test_the_forge_would_take_them() -> None:
+    done = subprocess.run(
+        [tools.find(ACTIONLINT), "-no-color", "-shellcheck=", "-pyflakes=", *(FOLDER / name for name in FILES)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 def test_one_action_has_one_version() -> None:

@@ -66,7 +66,7 @@ def push(registry: str, version: str, packages: Sequence[Path], packaged: Path, 
 
 
 def _pinned(name: str, tag: str) -> str:
-    asked = [tools.find(CRANE), "digest", f"{name}:{tag}"]
+    asked: list[str | Path] = [tools.find(CRANE), "digest", f"{name}:{tag}"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnavailableError(f"cannot read the digest of {name}:{tag}: {done.stderr.strip()}")
