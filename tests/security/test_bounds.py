@@ -53,7 +53,7 @@ def _status(channel: grpc.Channel, size: int, compression: grpc.Compression | No
     body = build.xr(spec={"env": "dev", "note": "x" * size})
     try:
         grpcv1.FunctionRunnerServiceStub(channel).RunFunction(
-            build.request(body), timeout=60, **({"compression": compression} if compression else {})
+            build.request(body), timeout=240, **({"compression": compression} if compression else {})
         )
     except grpc.RpcError as error:
         code: grpc.StatusCode = error.code()
@@ -73,11 +73,11 @@ def _peak(pid: int) -> float:
 
 
 def test_a_compressed_message_is_not_taken(served: tuple[grpc.Channel, int]) -> None:
-    """gRPC bounds a message as it comes, and decompresses it after that: 256 MiB of one letter are 256 KiB."""
+    """gRPC bounds a message as it comes, and decompresses it after that: 64 MiB of one letter are 64 KiB."""
     channel, pid = served
     before = _peak(pid)
-    assert _status(channel, 256 * _MIB, grpc.Compression.Gzip) == grpc.StatusCode.UNIMPLEMENTED
-    assert _peak(pid) < before + 64
+    assert _status(channel, 64 * _MIB, grpc.Compression.Gzip) == grpc.StatusCode.UNIMPLEMENTED
+    assert _peak(pid) < before + 32
     assert _status(channel, 1) == grpc.StatusCode.OK, "it goes on"
 
 
@@ -174,7 +174,7 @@ def test_a_result_has_at_most_4_mib() -> None:
 
 def test_all_expressions_of_a_request_take_so_much_together() -> None:
     """Each is within its bounds, and there can be 256 checks on each of 1,024 documents."""
-    scope = cel.Scope({"request": ["x" * 100_000] * 20})
+    scope = cel.Scope({"request": ["x" * 20_000] * 20})
     greedy = cel.expression("request.all(a, request.all(b, a == b))", "x", cel.REQUEST)
     with pytest.raises(cel.EvaluationError, match="the expressions of this request take too long together"):
         for _ in range(100):
