@@ -347,7 +347,7 @@ def test_every_shape_of_an_xr_comes_back(name: str, world: World):
         given = {"labels": made["metadata"]["labels"], "spec": made["spec"]}
         seen = cloud.put(shape.resource, *where, **given, status={"conditions": [SYNCED, READY], "endpoint": "db"})
         namespace, secret = shape.secret
-        owner = {"kind": seen["kind"], "name": where[0], "uid": seen["metadata"]["uid"], "controller": True}
+        owner = {"kind": shape.resource.kind, "name": where[0], "uid": seen["metadata"]["uid"], "controller": True}
         details = {"type": "connection.crossplane.io/v1alpha1", "data": {"uri": "eA=="}}
         cloud.put(kinds.SECRET, secret, namespace, ownerReferences=[owner], **details)
         world.reply()
