@@ -129,7 +129,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_to_start_is_one_sentence_and_exit_code_1(name: str) -> None:
     flags, sentence = FAILURES[name]
-    done = subprocess.run(command(*flags), env=environment(), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command(*flags), env=environment(), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"function-kratix: cannot start: {sentence}"
     assert "Traceback" not in done.stderr
@@ -145,7 +145,7 @@ def test_a_taken_port_is_a_failure_to_start() -> None:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
     assert done.returncode == 1
