@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import borrowed
@@ -19,20 +19,19 @@ from testbed.run import Run
 
 _HERE = Path(__file__).parent
 _LEFT_OUT = pytest.StashKey[int]()
-_USES = pytest.StashKey[dict[Path, set[str]]]()
-# Fixtures that are testbeds for more than one file, and their profiles.
-_SHARED = {"testbed": "kratix", "fleet": "fleet", "pipelines": "pipelines"}
+# Files that share their testbeds: one process runs them, one after the other. Every other file has its own.
+_TOGETHER = {
+    "postgres": ("test_postgres", "test_failures", "test_gitops"),
+    "fleet": ("test_object", "test_simulate"),
+}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.is_relative_to(_HERE)]
-    uses = config.stash.setdefault(_USES, {})
     for item in here:
         item.add_marker(pytest.mark.e2e)
-        uses.setdefault(item.path, set()).update(_SHARED.keys() & set(getattr(item, "fixturenames", ())))
-    for item in here:
-        # Files that share a testbed are run by one process, one after the other.
-        item.add_marker(pytest.mark.xdist_group("-".join(sorted(uses[item.path])) or item.path.stem))
+        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
     if borrowed.NAMED in os.environ:
         left_out = [item for item in here if not item.get_closest_marker("anywhere")]
         config.hook.pytest_deselected(items=left_out)
@@ -49,11 +48,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
 
 
+def _group(path: Path) -> str:
+    return next((group for group, files in _TOGETHER.items() if path.stem in files), path.stem)
+
+
 class Beds:
-    """Testbeds that files of tests share: each is made where it is first asked for, and ended where no longer."""
+    """Testbeds of a group of files: each is made where it is first asked for, and ended before the next group."""
 
     def __init__(self) -> None:
         self._up: dict[str, Testbed] = {}
+        self._group = ""
 
     def get(self, profile: str) -> Testbed:
         """The one of this profile."""
@@ -63,9 +67,15 @@ class Beds:
                 teamspaces.install(self._up[profile])
         return self._up[profile]
 
-    def keep(self, wanted: Iterable[str]) -> None:
-        """End all but these: memory is what a machine has least of."""
-        for profile in sorted(self._up.keys() - set(wanted)):
+    def begin(self, group: str) -> None:
+        """A file of this group is next. What others left is ended: memory is what a machine has least of."""
+        if group != self._group:
+            self.end()
+        self._group = group
+
+    def end(self) -> None:
+        """End all."""
+        for profile in sorted(self._up):
             self._up.pop(profile).run.end()
 
 
@@ -75,13 +85,13 @@ def beds() -> Iterator[Beds]:
     try:
         yield beds
     finally:
-        beds.keep(())
+        beds.end()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _room(request: pytest.FixtureRequest, beds: Beds) -> None:
     """Before a file's own testbeds are made, those that it does not share are gone."""
-    beds.keep(_SHARED[name] for name in request.config.stash[_USES].get(request.path, ()))
+    beds.begin(_group(request.path))
 
 
 @pytest.fixture(scope="module")
