@@ -113,7 +113,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         made = Bench(platform, cluster, flags)
         handler = logging.Handler()
         handler.emit = lambda record: made.said.append(  # type: ignore[method-assign]
-            " ".join([record.getMessage(), *map(str, getattr(record, "bridge", {}).values())])
+            " ".join([record.getMessage(), *map(str, getattr(record, "about", {}).values())])
         )
         logger = logging.getLogger("bridge")
         before = logger.level, {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
