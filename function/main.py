@@ -7,8 +7,8 @@ import asyncio
 import logging
 import os
 import signal
-import ssl
 import socket
+import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
