@@ -41,7 +41,8 @@ def listen(address: str) -> socket.socket:
     try:
         return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
+        # create_server adds to the cause, in brackets, the address again.
+        cause = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
         raise AddressError(f"cannot listen on {address} for metrics: {cause}") from None
 
 
