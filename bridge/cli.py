@@ -18,6 +18,7 @@ import typer
 
 from bridge import promises, publish, stages, start
 from bridge.errors import FolderError
+from bridge.graph import command as graph
 from function.simulate import process
 
 # gRPC, protobuf, rich's tables and the function itself are imported where they are used: help is there at once.
@@ -46,6 +47,7 @@ class Output(StrEnum):
     json = "json"
 
 
+app.command()(graph.graph)
 app.command()(publish.publish)
 app.command()(start.bridge)
 app.add_typer(promises.app)
