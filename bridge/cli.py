@@ -19,6 +19,7 @@ import typer
 from bridge import promises, publish, stages, start
 from bridge.errors import FolderError
 from bridge.graph import command as graph
+from bridge.status import command as status
 from function.simulate import process
 
 # gRPC, protobuf, rich's tables and the function itself are imported where they are used: help is there at once.
@@ -50,6 +51,7 @@ class Output(StrEnum):
 app.command()(graph.graph)
 app.command()(publish.publish)
 app.command()(start.bridge)
+app.command()(status.status)
 app.add_typer(promises.app)
 app.add_typer(stages.app)
 
