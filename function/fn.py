@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
 from function import cel, checks, decorate, deliver, documents, groups, read, report, schedule, workflow
 from function.api import names
@@ -21,14 +19,14 @@ from function.api.errors import InvalidError
 from function.kept import Kept
 from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
 
-# Of as many XRs, and bytes of their requests, as one process keeps the last answer.
+# Of as many XRs as one process keeps the last answer, and bytes of these.
 _ANSWERS = 2048
-_ANSWERED = 16 * 2**20
+_ANSWERED = 8 * 2**20
 _log = logging.getLogger("function-kratix")
 
 
-class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
-    """The gRPC service that Crossplane calls.
+class FunctionRunner:
+    """What Crossplane calls.
 
     Most of its calls ask the same as the last one for that XR, because a ttl has passed: what was answered then is the
     answer, where it follows from the request alone.
@@ -37,20 +35,23 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
     def __init__(self) -> None:
         self._answers = Kept[bytes](_ANSWERS, _ANSWERED)
 
-    async def RunFunction(  # noqa: N802 - the name is gRPC's
-        self,
-        req: fnv1.RunFunctionRequest,
-        _: grpc.aio.ServicerContext[fnv1.RunFunctionRequest, fnv1.RunFunctionResponse],
-    ) -> fnv1.RunFunctionResponse:
-        """Run the Promise's logic for one XR."""
-        made: list[fnv1.RunFunctionResponse] = []
+    def answer(self, req: fnv1.RunFunctionRequest) -> bytes:
+        """Run the Promise's logic for one XR.
 
-        def answer() -> bytes:
-            made.append(run(req))
-            return made[0].SerializeToString()
+        Returns:
+            A RunFunctionResponse, serialized: what is kept goes out as it is.
+        """
+        timeless = False
 
-        content = self._answers.get(req, answer, lambda _: report.is_timeless(made[0]))
-        return made[0] if made else fnv1.RunFunctionResponse.FromString(content)
+        def made() -> bytes:
+            nonlocal timeless
+            rsp = run(req)
+            timeless = report.is_timeless(rsp)
+            return rsp.SerializeToString(deterministic=True)
+
+        if read.is_large(req):
+            return made()
+        return self._answers.get(req, made, lambda content: len(content) if timeless else None)
 
 
 def host() -> Host:

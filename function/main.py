@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import json
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
-from crossplane.function import runtime
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
-from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -24,6 +23,8 @@ from function.fn import FunctionRunner
 
 _GRACE = 5.0
 _MIB = 1024 * 1024
+_LARGE = _MIB
+_AFTER = 1.0
 _SERVICES = (
     fnv1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
     fnv1beta1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
@@ -95,11 +96,8 @@ async def _serve(flags: argparse.Namespace) -> None:
             ("grpc.so_reuseport", 0),
         ]
     )
-    runner = FunctionRunner()
-    beta = runtime.BetaFunctionRunner(wrapped=runner)
-    # The SDK's generated code has no types.
-    grpcv1.add_FunctionRunnerServiceServicer_to_server(runner, server)  # type: ignore[no-untyped-call]
-    grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(beta, server)  # type: ignore[no-untyped-call]
+    memory = _Memory()
+    server.add_generic_rpc_handlers(_services(FunctionRunner(), memory))
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -107,8 +105,45 @@ async def _serve(flags: argparse.Namespace) -> None:
     await server.start()
     for service in ("", *_SERVICES):
         await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
+    memory.trim()  # what starting took
     _log.info("listening on %s%s", flags.address, " without TLS" if credentials is None else "")
     await _until_stopped(server, healthy)
+
+
+class _Memory:
+    """Gives back what large requests took, a second after the last one: the C library would keep it for the next."""
+
+    def __init__(self) -> None:
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        self._due: asyncio.TimerHandle | None = None
+
+    def trim(self) -> None:
+        """Give back what nobody uses; takes a millisecond or two."""
+        if self._trim is not None:
+            self._trim(0)
+
+    def take(self, size: int) -> None:
+        """A request of so many bytes has come."""
+        if size >= _LARGE:
+            if self._due is not None:
+                self._due.cancel()
+            self._due = asyncio.get_running_loop().call_later(_AFTER, self.trim)
+
+
+def _services(runner: FunctionRunner, memory: _Memory) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Both versions of the protocol, which are the same bytes; an answer is bytes already."""
+
+    def request(content: bytes) -> fnv1.RunFunctionRequest:
+        memory.take(len(content))
+        return fnv1.RunFunctionRequest.FromString(content)
+
+    async def answer(req: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        return runner.answer(req)
+
+    handler: grpc.RpcMethodHandler[fnv1.RunFunctionRequest, bytes] = grpc.unary_unary_rpc_method_handler(
+        answer, request_deserializer=request
+    )
+    return tuple(grpc.method_handlers_generic_handler(service, {"RunFunction": handler}) for service in _SERVICES)
 
 
 def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
@@ -118,13 +153,17 @@ def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
         raise StartError(
             "no certificates: give --tls-certs-dir or TLS_SERVER_CERTS_DIR, or --insecure to serve without TLS"
         )
-    for name in ("tls.crt", "tls.key", "ca.crt"):
-        path = Path(flags.tls_certs_dir, name)
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise StartError(f"cannot read {path}: {error.strerror}") from None
-    return runtime.load_credentials(flags.tls_certs_dir)
+    certificate, key, authority = (
+        _certificate(Path(flags.tls_certs_dir, name)) for name in ("tls.crt", "tls.key", "ca.crt")
+    )
+    return grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
+
+
+def _certificate(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> None:
