@@ -10,6 +10,10 @@ LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 NAME    ?= default
 PROFILE ?= kratix
 
+# How long `make soak` goes on, and with how many requests.
+MINUTES  ?= 30
+REQUESTS ?= 500
+
 # On machines with more cores than this, WORKERS=auto.
 WORKERS ?= 2
 
@@ -66,7 +70,11 @@ programs: $(READY) ## Find or build all real programs (minutes, once, into the u
 
 .PHONY: e2e
 e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
+	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadgroup) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
+
+.PHONY: soak
+soak: $(READY) programs ## Half an hour of changes and crashes; MINUTES and REQUESTS (Linux, root)
+	SOAK_MINUTES=$(MINUTES) SOAK_REQUESTS=$(REQUESTS) $(PYTEST) -s tests/soak
 
 .PHONY: bench
 bench: $(READY) ## Measure the function beside the empty one, and the bridge beside a bare client (Linux, root); SMALL=1, BENCH="-o json"

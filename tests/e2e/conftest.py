@@ -1,4 +1,4 @@
-"""One testbed for all end-to-end tests, and the example's platform on it; or, for some of them, somebody's own cluster."""
+"""Testbeds that end-to-end tests share, and the example's platform on it; or, for some of them, somebody's own cluster."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from testbed.run import Run
 
 _HERE = Path(__file__).parent
 _LEFT_OUT = pytest.StashKey[int]()
+# Files that share their testbeds: one process runs them, one after the other. Every other file has its own.
+_TOGETHER = {
+    "postgres": ("test_postgres", "test_failures", "test_gitops"),
+    "fleet": ("test_object", "test_simulate"),
+}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
     if borrowed.NAMED in os.environ:
         left_out = [item for item in here if not item.get_closest_marker("anywhere")]
         config.hook.pytest_deselected(items=left_out)
@@ -41,37 +48,67 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
 
 
+def _group(path: Path) -> str:
+    return next((group for group, files in _TOGETHER.items() if path.stem in files), path.stem)
+
+
+class Beds:
+    """Testbeds of a group of files: each is made where it is first asked for, and ended before the next group."""
+
+    def __init__(self) -> None:
+        self._up: dict[str, Testbed] = {}
+        self._group = ""
+
+    def get(self, profile: str) -> Testbed:
+        """The one of this profile."""
+        if profile not in self._up:
+            self._up[profile] = profiles.up(profile, Run(f"{profile}-{os.getpid()}"), owner=os.getpid())
+            if profile == "fleet":
+                teamspaces.install(self._up[profile])
+        return self._up[profile]
+
+    def begin(self, group: str) -> None:
+        """A file of this group is next. What others left is ended: memory is what a machine has least of."""
+        if group != self._group:
+            self.end()
+        self._group = group
+
+    def end(self) -> None:
+        """End all."""
+        for profile in sorted(self._up):
+            self._up.pop(profile).run.end()
+
+
 @pytest.fixture(scope="session")
-def testbed() -> Iterator[Testbed]:
-    run = Run(f"e2e-{os.getpid()}")
-    testbed = profiles.up("kratix", run, owner=os.getpid())
+def beds() -> Iterator[Beds]:
+    beds = Beds()
     try:
-        yield testbed
+        yield beds
     finally:
-        run.end()
+        beds.end()
 
 
-@pytest.fixture(scope="session")
-def fleet() -> Iterator[Testbed]:
+@pytest.fixture(scope="module", autouse=True)
+def _room(request: pytest.FixtureRequest, beds: Beds) -> None:
+    """Before a file's own testbeds are made, those that it does not share are gone."""
+    beds.begin(_group(request.path))
+
+
+@pytest.fixture(scope="module")
+def testbed(beds: Beds) -> Testbed:
+    return beds.get("kratix")
+
+
+@pytest.fixture(scope="module")
+def fleet(beds: Beds) -> Testbed:
     """example/object without its request, on a platform and the two clusters that it reaches."""
-    run = Run(f"fleet-{os.getpid()}")
-    testbed = profiles.up("fleet", run, owner=os.getpid())
-    try:
-        teamspaces.install(testbed)
-        yield testbed
-    finally:
-        run.end()
+    return beds.get("fleet")
 
 
-@pytest.fixture(scope="session")
-def pipelines() -> Iterator[Testbed]:
+@pytest.fixture(scope="module")
+def pipelines(beds: Beds) -> Testbed:
     """Crossplane with a node: Jobs run, and the function is a pod."""
-    run = Run(f"pipelines-{os.getpid()}")
-    testbed = profiles.up("pipelines", run, owner=os.getpid())
-    try:
-        yield testbed
-    finally:
-        run.end()
+    return beds.get("pipelines")
 
 
 @pytest.fixture(scope="session")
@@ -85,22 +122,26 @@ def apiserver() -> Iterator[ControlPlane]:
         run.end()
 
 
-@pytest.fixture(scope="session")
-def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform of example/postgres, without requests: its Promise, Destinations, budgets, XRD and Composition."""
-    if borrowed.NAMED in os.environ:
+# The platform of example/postgres, without requests: its Promise, Destinations, budgets, XRD and Composition.
+if borrowed.NAMED in os.environ:
+
+    @pytest.fixture(scope="session")
+    def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         with borrowed.platform(tmp_path_factory.mktemp("example")) as found:
             found.install()
             yield found
-        return
-    testbed: Testbed = request.getfixturevalue("testbed")
-    names = {name: name for name in example.namespaces("postgres")}
-    found = Platform(testbed.plane.cluster, example.FOLDER / "postgres", testbed.kratix.files, names)
-    found.install()
-    yield found
+
+else:
+
+    @pytest.fixture(scope="module")
+    def platform(testbed: Testbed) -> Platform:
+        names = {name: name for name in example.namespaces("postgres")}
+        found = Platform(testbed.plane.cluster, example.FOLDER / "postgres", testbed.kratix.files, names)
+        found.install()
+        return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres(testbed: Testbed, platform: Platform) -> Cluster:
     """The testbed's cluster, with example/postgres on it."""
     return platform.cluster

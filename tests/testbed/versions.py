@@ -21,6 +21,8 @@ class Module:
         staging: The version of the modules that its own go.mod requires as `v0.0.0`; Kubernetes has such, and a module
             that requires Kubernetes has to replace each of them.
         files: The folders of the module that the testbed reads: CRDs, charts, roles.
+        follows: The module whose versions it takes of what both require, where its own are older: what is compiled for one
+            then serves both.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Module:
     stamps: tuple[str, ...] = ()
     staging: str = ""
     files: tuple[str, ...] = ()
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ _CORE = Module(
     # Unstamped it has no version, and every package's spec.crossplane.version constraint fails.
     stamps=("github.com/crossplane/crossplane-runtime/v2/pkg/version.version",),
     files=("cluster/crds", "cluster/charts/crossplane"),
+    follows="crossplane-cli",
 )
 _CLI = Module(name="crossplane-cli", path="github.com/crossplane/cli/v2", version="v2.5.0")
 _KUBERNETES = Module(
@@ -75,8 +79,9 @@ _KUBERNETES = Module(
     staging="v0.35.4",
 )
 _ETCD = Module(name="etcd", path="go.etcd.io/etcd/server/v3", version="v3.6.12")
-# Renders Crossplane's chart, so that core has here the roles that it has at its users'.
-_HELM = Module(name="helm", path="helm.sh/helm/v3", version="v3.19.2")
+# Renders Crossplane's chart, so that core has here the roles that it has at its users'. The newest whose Kubernetes is no
+# newer than the CLI's.
+_HELM = Module(name="helm", path="helm.sh/helm/v3", version="v3.20.2", follows="crossplane-cli")
 _CRANE = Module(name="crane", path="github.com/google/go-containerregistry", version="v0.22.1")
 # The newest that is published as a Go module, of July 2024; a newer one is used by way of the variables.
 _KRATIX = Module(

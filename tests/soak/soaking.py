@@ -1,0 +1,253 @@
+"""Many requests that change at random while parts of the platform are killed at random, and what must hold all along."""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 - a seeded one: what changes, and what is killed
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+from developer import KRATIX, Manifest, Platform, named
+from kubernetes.client import ApiException
+from kubernetes.dynamic.exceptions import DynamicApiError
+
+from testbed.profiles import Testbed
+
+# What a client meets while its API server is killed and comes back.
+_AWAY = (urllib3.exceptions.HTTPError, ApiException, DynamicApiError, OSError)
+_AGAIN = 0.5
+
+
+class BrokenError(AssertionError):
+    """What must hold at any time does not."""
+
+
+@dataclass
+class Requests:
+    """Databases of example/postgres, and what each should be by now."""
+
+    platform: Platform
+    chance: random.Random
+    sizes: dict[str, int] = field(default_factory=dict)
+    changes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def api(self) -> tuple[str, str]:
+        """The API version and kind of the requests."""
+        kind = self._manifest("soak-0", 1)
+        return kind["apiVersion"], kind["kind"]
+
+    @property
+    def namespace(self) -> str:
+        return str(self._manifest("soak-0", 1)["metadata"]["namespace"])
+
+    def create(self, number: int) -> None:
+        """Make as many."""
+        for index in range(number):
+            self.put(f"soak-{index}")
+
+    def put(self, name: str) -> None:
+        """Make or change one: another size."""
+        size = self.chance.randint(1, 49)
+        _insist(lambda: self.platform.cluster.apply(self._manifest(name, size)))
+        self.sizes[name] = size
+        self.changes["changed"] += 1
+
+    def replace(self, name: str) -> None:
+        """Delete one and make it again at once, under the same name."""
+        _insist(lambda: self.platform.cluster.delete(*self.api, name, self.namespace))
+        _insist(lambda: not _listed(self.platform, *self.api, self.namespace).get(name))
+        self.put(name)
+        self.changes["replaced"] += 1
+
+    def lose_budget(self) -> None:
+        """Take away for a while what a gate reads, and put it back."""
+        team = self.platform.namespaces["team-orders"]
+        billing = self.platform.namespaces["billing"]
+        _insist(lambda: self.platform.cluster.delete("v1", "ConfigMap", team, billing))
+        self.put(self.chance.choice(sorted(self.sizes)))
+        time.sleep(2)
+        _insist(lambda: self.platform.budget("team-orders", left="600"))
+        self.changes["budget lost"] += 1
+
+    def disturb(self) -> None:
+        """One change, of whatever kind."""
+        dice = self.chance.random()
+        if dice < 0.02:
+            self.lose_budget()
+        elif dice < 0.10:
+            self.replace(self.chance.choice(sorted(self.sizes)))
+        else:
+            self.put(self.chance.choice(sorted(self.sizes)))
+
+    def _manifest(self, name: str, size: int) -> Manifest:
+        # One of ten is a database in the cloud.
+        kind = "xr-prod" if name.endswith("0") else "xr-dev"
+        return named(self.platform.request(kind, storageGB=size), name)
+
+
+@dataclass
+class Watcher:
+    """Looks at everything again and again, and remembers what was delivered."""
+
+    platform: Platform
+    requests: Requests
+    delivered: dict[str, str] = field(default_factory=dict)
+    looks: int = 0
+
+    def look(self) -> None:
+        """Compare what is there with what was.
+
+        Raises:
+            BrokenError: A request has two Works, or lost the one that it had.
+        """
+        # Works first: one that is missing here was missing while its request, which is seen later, existed.
+        works = _listed(self.platform, KRATIX, "Work", self.requests.namespace)
+        requests = _listed(self.platform, *self.requests.api, self.requests.namespace)
+        self.looks += 1
+        owned: dict[str, list[Manifest]] = {}
+        for work in works.values():
+            for owner in work["metadata"].get("ownerReferences", ()):
+                owned.setdefault(owner["uid"], []).append(work)
+        for name, request in requests.items():
+            if not request["metadata"].get("deletionTimestamp"):
+                self._judge(name, request["metadata"]["uid"], owned.get(request["metadata"]["uid"], []))
+
+    def _judge(self, name: str, uid: str, works: list[Manifest]) -> None:
+        found = [work["metadata"]["uid"] for work in works]
+        if len(found) > 1:
+            raise BrokenError(f"{name} has {len(found)} Works: {[work['metadata']['name'] for work in works]}")
+        before = self.delivered.get(uid)
+        if before and found != [before]:
+            raise BrokenError(f"{name} was delivered by the Work {before}; now it has {found or 'none'}")
+        if found:
+            self.delivered[uid] = found[0]
+
+
+@dataclass
+class Killer:
+    """Ends parts of the platform as crashes would, and starts them again."""
+
+    testbed: Testbed
+    chance: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+
+    def kill(self, *, sparing: str | None = None) -> None:
+        """One of the parts, all but the one that is to be spared."""
+        part = self.chance.choice([part for part in self._parts if part != sparing])
+        self._parts[part]()
+        self.kills[part] += 1
+
+    @property
+    def _parts(self) -> Mapping[str, Callable[[], None]]:
+        return {"core": self._core, "function": self._function, "Kratix": self._kratix, "API server": self._apiserver}
+
+    def _core(self) -> None:
+        self.testbed.crossplane.kill_core()
+        self.testbed.crossplane.start_core()
+
+    def _function(self) -> None:
+        self.testbed.crossplane.kill_function()
+        self.testbed.crossplane.start_function()
+
+    def _kratix(self) -> None:
+        self.testbed.kratix.kill_manager()
+        self.testbed.kratix.start_manager()
+
+    def _apiserver(self) -> None:
+        self.testbed.plane.restart_apiserver()
+
+
+@dataclass
+class Memory:
+    """The resident memory of a process, in MB, as it was over time."""
+
+    pid: Callable[[], int]
+    seen: list[tuple[float, float]] = field(default_factory=list)
+
+    def look(self) -> None:
+        text = Path(f"/proc/{self.pid()}/status").read_text(encoding="ascii")
+        self.seen.append((time.monotonic(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
+
+    def third(self, number: int, *, begin: float, end: float) -> float:
+        """The median of a third of a time: 1, 2 or 3."""
+        third = (end - begin) / 3
+        since, until = begin + third * (number - 1), begin + third * number
+        return statistics.median(size for at, size in self.seen if since <= at <= until)
+
+
+@contextmanager
+def repeatedly(*jobs: tuple[float, Callable[[], None]]) -> Iterator[Callable[[], None]]:
+    """Run each job again and again in a thread of its own, with a pause of so many seconds before each time.
+
+    Yields:
+        What raises the error of a job that failed, as they all end with the first that does.
+    """
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def run(pause: float, job: Callable[[], None]) -> None:
+        while not stop.wait(pause):
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - raised again where it is asked for
+                failed.append(error)
+                stop.set()
+
+    def check() -> None:
+        if failed:
+            raise failed[0]
+
+    threads = [threading.Thread(target=run, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield check
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    check()
+
+
+def stored_sizes(platform: Platform) -> dict[str, list[int]]:
+    """What the state store says of each request that is or was: the sizes of its databases, in GB."""
+    found: dict[str, list[int]] = {}
+    for path, text in platform.files().items():
+        _, marker, rest = path.partition("/postgres/")
+        if marker and "/resources/" in path and rest.startswith("soak-"):
+            found.setdefault(rest.partition("/")[0], []).extend(_sizes(yaml.safe_load(text)))
+    return found
+
+
+def _sizes(document: Manifest) -> list[int]:
+    if document["kind"] == "Cluster":
+        return [int(document["spec"]["storage"]["size"].removesuffix("Gi"))]
+    return [document["spec"]["forProvider"]["allocatedStorage"]] if document["kind"] == "Instance" else []
+
+
+def _listed(platform: Platform, api_version: str, kind: str, namespace: str) -> dict[str, Manifest]:
+    found: list[Manifest] = _insist(lambda: platform.cluster.list(api_version, kind, namespace) or [None])
+    return {manifest["metadata"]["name"]: manifest for manifest in found if manifest}
+
+
+def _insist(call: Callable[[], Any]) -> Any:
+    """Call it until it is answered, and what it answers is not false."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            answer = call()
+        except _AWAY:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if answer or answer is None:
+                return answer
+        time.sleep(_AGAIN)
