@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
 from function import (
     cel,
@@ -36,14 +34,14 @@ from function.api.errors import InvalidError, shorten
 from function.kept import Kept
 from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
 
-# Of as many XRs, and bytes of their requests, as one process keeps the last answer.
+# Of as many XRs as one process keeps the last answer, and bytes of these.
 _ANSWERS = 2048
-_ANSWERED = 16 * 2**20
+_ANSWERED = 8 * 2**20
 _log = logging.getLogger("function-kratix")
 
 
-class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
-    """The gRPC service that Crossplane calls.
+class FunctionRunner:
+    """What Crossplane calls.
 
     Most of its calls ask the same as the last one for that XR, because a ttl has passed: what was answered then is the
     answer, where it follows from the request alone.
@@ -56,24 +54,27 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         self._numbers = numbers
         self._answers = Kept[tuple[bytes, metrics.Answer]](_ANSWERS, _ANSWERED)
 
-    async def RunFunction(  # noqa: N802 - the name is gRPC's
-        self,
-        req: fnv1.RunFunctionRequest,
-        _: grpc.aio.ServicerContext[fnv1.RunFunctionRequest, fnv1.RunFunctionResponse],
-    ) -> fnv1.RunFunctionResponse:
-        """Run the Promise's logic for one XR."""
+    def answer(self, req: fnv1.RunFunctionRequest) -> tuple[bytes, metrics.Answer]:
+        """Run the Promise's logic for one XR.
+
+        Returns:
+            A RunFunctionResponse, serialized: what is kept goes out as it is. And what was counted of it.
+        """
         made: list[fnv1.RunFunctionResponse] = []
 
         def work_out() -> tuple[bytes, metrics.Answer]:
             rsp, given = answer(req)
             made.append(rsp)
-            return rsp.SerializeToString(), given
+            return rsp.SerializeToString(deterministic=True), given
 
-        content, given = self._answers.get(req, work_out, lambda _: report.is_timeless(made[0]))
+        def weigh(value: tuple[bytes, metrics.Answer]) -> int | None:
+            return len(value[0]) if report.is_timeless(made[0]) else None
+
+        content, given = work_out() if read.is_large(req) else self._answers.get(req, work_out, weigh)
         self._numbers.answered(given, again=not made)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("answered", extra=log.about(xr=named(req), outcome=given.outcome, seconds=given.expressions))
-        return made[0] if made else fnv1.RunFunctionResponse.FromString(content)
+        return content, given
 
 
 def host() -> Host:

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-from crossplane.function import runtime
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
-from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from function import log, probes, service
 from function.fn import FunctionRunner
+from function.memory import Memory
 from function.metrics import Numbers
 
 if TYPE_CHECKING:
@@ -93,7 +91,8 @@ async def _serve(flags: argparse.Namespace) -> None:
     numbers, recorder = Numbers(), _recorder()
     pages = probes.Probes(lambda: _scraped(numbers))
     listening = _metrics_socket(flags)
-    server = _server(flags.max_recv_message_size * _MIB, numbers, recorder)
+    memory = Memory()
+    server = _server(flags.max_recv_message_size * _MIB, numbers, recorder, memory)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     _listen(server, flags.address, credentials)
@@ -105,12 +104,13 @@ async def _serve(flags: argparse.Namespace) -> None:
     if listening is not None:
         await pages.serve(listening)
         _log.info("metrics and probes are on %s:%d", *listening.getsockname()[:2])
+    memory.trim()  # what starting took
     await _until_stopped(server, healthy, pages)
     if recorder is not None:
         recorder.close()
 
 
-def _server(size: int, numbers: Numbers, recorder: Recorder | None) -> grpc.aio.Server:
+def _server(size: int, numbers: Numbers, recorder: Recorder | None, memory: Memory) -> grpc.aio.Server:
     """Both versions of the service, for messages of so many bytes, and what tells of them."""
     server = grpc.aio.server(
         options=[
@@ -123,11 +123,8 @@ def _server(size: int, numbers: Numbers, recorder: Recorder | None) -> grpc.aio.
         ]
     )
     runner = FunctionRunner(numbers)
-    v1, wrapped = (service.Watched(name, runner, numbers, recorder) for name in _SERVICES)
-    beta = runtime.BetaFunctionRunner(wrapped=wrapped)
-    # The SDK's generated code has no types.
-    grpcv1.add_FunctionRunnerServiceServicer_to_server(v1, server)  # type: ignore[no-untyped-call]
-    grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(beta, server)  # type: ignore[no-untyped-call]
+    services = [service.Watched(name, runner, numbers, recorder, memory) for name in _SERVICES]
+    server.add_generic_rpc_handlers([each.handler() for each in services])
     reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     return server
 
@@ -169,14 +166,18 @@ def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
         raise StartError(
             "no certificates: give --tls-certs-dir or TLS_SERVER_CERTS_DIR, or --insecure to serve without TLS"
         )
-    for name in ("tls.crt", "tls.key", "ca.crt"):
-        path = Path(flags.tls_certs_dir, name)
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise StartError(f"cannot read {path}: {error.strerror}") from None
+    certificate, key, authority = (
+        _certificate(Path(flags.tls_certs_dir, name)) for name in ("tls.crt", "tls.key", "ca.crt")
+    )
     _check_certificates(Path(flags.tls_certs_dir))
-    return runtime.load_credentials(flags.tls_certs_dir)
+    return grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
+
+
+def _certificate(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _check_certificates(folder: Path) -> None:

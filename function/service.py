@@ -10,53 +10,68 @@ from typing import TYPE_CHECKING
 
 import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
+from function import metrics
 from function.fn import FunctionRunner, named
+from function.memory import Memory
 from function.metrics import Calls, Numbers
 
 if TYPE_CHECKING:
     from function.otel import Recorder
 
-_Context = grpc.aio.ServicerContext[fnv1.RunFunctionRequest, fnv1.RunFunctionResponse]
+_Context = grpc.aio.ServicerContext[fnv1.RunFunctionRequest, bytes]
 # Any of these sends traces somewhere (OpenTelemetry's specification, "SDK environment variables").
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class Watched(grpcv1.FunctionRunnerServiceServicer):
+class Watched:
     """One version of the service, with what is counted and recorded of its calls.
+
+    Both versions of the protocol are the same bytes, and an answer is bytes already.
 
     Args:
         name: The service's full name.
         recorder: Where spans go; None for nowhere.
+        memory: Told how large each request is.
     """
 
-    def __init__(self, name: str, runner: FunctionRunner, numbers: Numbers, recorder: Recorder | None) -> None:
+    def __init__(
+        self, name: str, runner: FunctionRunner, numbers: Numbers, recorder: Recorder | None, memory: Memory
+    ) -> None:
         self._name = name
         self._runner = runner
         self._calls = numbers.calls[name] = Calls()
         self._recorder = recorder
+        self._memory = memory
 
-    async def RunFunction(  # noqa: N802 - the name is gRPC's
-        self, req: fnv1.RunFunctionRequest, context: _Context
-    ) -> fnv1.RunFunctionResponse:
-        """As the runner answers."""
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server takes."""
+        handler: grpc.RpcMethodHandler[fnv1.RunFunctionRequest, bytes] = grpc.unary_unary_rpc_method_handler(
+            self._answer, request_deserializer=self._request
+        )
+        return grpc.method_handlers_generic_handler(self._name, {"RunFunction": handler})
+
+    def _request(self, content: bytes) -> fnv1.RunFunctionRequest:
+        self._memory.take(len(content))
+        return fnv1.RunFunctionRequest.FromString(content)
+
+    async def _answer(self, req: fnv1.RunFunctionRequest, context: _Context) -> bytes:
         began, code = time.perf_counter(), "Unknown"
         self._calls.started += 1
         try:
-            rsp = await (self._recorded if self._recorder else self._runner.RunFunction)(req, context)
+            content = self._recorded(req, context) if self._recorder else self._runner.answer(req)[0]
             code = "OK"
         finally:
             self._calls.ended(code, time.perf_counter() - began)
-        return rsp
+        return content
 
-    async def _recorded(self, req: fnv1.RunFunctionRequest, context: _Context) -> fnv1.RunFunctionResponse:
+    def _recorded(self, req: fnv1.RunFunctionRequest, context: _Context) -> bytes:
         assert self._recorder is not None  # noqa: S101 - only called with one
         with self._recorder.request(self._name, tuple(context.invocation_metadata() or ())) as span:
-            rsp = await self._runner.RunFunction(req, context)
-            fatal = any(result.severity == fnv1.SEVERITY_FATAL for result in rsp.results)
+            content, given = self._runner.answer(req)
+            fatal = given.outcome in (metrics.FATAL, metrics.INVALID, metrics.FAILED)
             self._recorder.tell(span, {"crossplane.composite": named(req)}, failed=fatal)
-        return rsp
+        return content
 
 
 def recorder(environ: Mapping[str, str] = os.environ) -> Recorder | None:

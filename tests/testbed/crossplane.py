@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,14 @@ class Crossplane:
         """End core as a crash would."""
         self.plane.run.kill(self.plane.process(_CORE))
 
-    def start_function(self) -> None:
-        """Start the local process of this project's function."""
-        self._ours.start()
+    def start_function(self, command: Sequence[str | Path] = ()) -> None:
+        """Start the local process of this project's function.
+
+        Args:
+            command: What runs it, where that is not its own program; it takes the same flags.
+        """
+        ours = self._ours
+        (replace(ours, command=command) if command else ours).start()
 
     def kill_function(self) -> None:
         """End the local process of this project's function as a crash would."""
