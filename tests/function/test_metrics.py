@@ -54,7 +54,7 @@ def test_a_scrape_has_what_was_asked(served: tuple[grpc.Channel, Process]) -> No
     channel, process = served
     before = Scrape(process.page("/metrics"))
     stub = grpcv1.FunctionRunnerServiceStub(channel)
-    gates = [{"name": "env", "expression": "request.spec.env.startsWith('d')", "message": "no"}]
+    gates = [{"name": "env", "expression": "request.spec.env.matches('^d')", "message": "no"}]
     given = build.promise_input(deliver={"as": "Composed"}, checks=gates)
     req = build.resolved(build.request(given=given))
     for _ in range(3):
