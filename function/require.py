@@ -117,10 +117,34 @@ def _context(source: ContextSource, scope: cel.Scope, path: str) -> Requirement:
         CONTEXT + source.name,
         source.api_version,
         source.kind,
-        namespace=_filled(source.namespace, scope, f"{path}.namespace"),
+        namespace=_namespace(source.namespace, scope, f"{path}.namespace"),
         name=name,
-        labels=None if labels is None else {k: _filled(v, scope, f"{path}.matchLabels.{k}") for k, v in labels.items()},
+        labels=None if labels is None else {k: _label(v, scope, f"{path}.matchLabels.{k}") for k, v in labels.items()},
     )
+
+
+def _namespace(value: str | None, scope: cel.Scope, path: str) -> str:
+    """A namespace that is written but comes out empty would be all of them, for whoever writes the XR to choose.
+
+    Raises:
+        InvalidError: It is none.
+    """
+    found = _filled(value, scope, path)
+    if value and not names.is_subdomain(found):
+        raise InvalidError(path, f"must give a namespace, not {found[:80]!r}")
+    return found
+
+
+def _label(value: str, scope: cel.Scope, path: str) -> str:
+    """The value of a label; Crossplane takes it as it is into a selector, where a comma would be a further term.
+
+    Raises:
+        InvalidError: It is none.
+    """
+    found = _filled(value, scope, path)
+    if not names.is_label_value(found):
+        raise InvalidError(path, f"must give a label's value, not {found[:80]!r}")
+    return found
 
 
 def _filled(value: str | None, scope: cel.Scope, path: str) -> str:

@@ -28,6 +28,7 @@ ABOUT: Final = "mirrored-xr"
 
 _WORDS: Final = Words("CrossplaneCluster", "requests", "drained")
 _MOVES: Final = ("Keep", "Move")
+_OF_CROSSPLANE: Final = "crossplane"
 
 _Object = Mapping[str, Any]
 
@@ -180,7 +181,8 @@ def xr(mirror: Mirror, request: _Object, target: Target) -> dict[str, Any]:
     metadata["labels"] = {**given, **whose, names.MIRRORS_LABEL: "true"}
     metadata.pop("annotations", None)
     # Core demands one (pkg/xcrd/crd.go), and a request without a spec is one whose spec is empty.
-    return {**made, "spec": dict(made["spec"])}
+    # What is Crossplane's own there, such as which Composition, is not a requester's: an open schema lets all in.
+    return {**made, "spec": {field: value for field, value in made["spec"].items() if field != _OF_CROSSPLANE}}
 
 
 _WHOSE: Final = (names.REQUEST_PROMISE_LABEL, names.REQUEST_NAME_LABEL, names.REQUEST_NAMESPACE_LABEL)

@@ -12,6 +12,7 @@ from function.api.errors import InvalidError
 
 CONNECTION: Final = "connection.crossplane.io/v1alpha1"  # the type of such Secrets (crossplane-runtime, pkg/resource)
 _COMPOSITE_LABEL: Final = "crossplane.io/composite"
+_REFERENCE: Final = "writeConnectionSecretToRef"
 # What of an XR's status is Crossplane's, or this function's on the XR's own cluster.
 _NOT_OWN: Final = ("conditions", "connectionDetails", "claimConditionTypes", "crossplane", "kratix")
 # What of a request's status is Kratix's (promise_controller.go: setStatusFieldsOnCRD; lib/resourceutil), or is what
@@ -79,7 +80,7 @@ def secret_reference(xr: _Object) -> tuple[str, str]:
     `<name>-connection`.
     """
     metadata = xr["metadata"]
-    given = (xr.get("spec") or {}).get("writeConnectionSecretToRef")
+    given = (xr.get("spec") or {}).get(_REFERENCE)
     reference = given if isinstance(given, Mapping) else {}
     namespace = metadata.get("namespace") or reference.get("namespace") or ""
     return str(namespace), str(reference.get("name") or f"{metadata['name']}-connection")
@@ -92,14 +93,18 @@ def secret(of: Subject, xr: _Object, found: _Object) -> dict[str, Any]:
         found: The Secret on the XR's cluster.
 
     Raises:
-        InvalidError: It holds no connection details of the XR. A request's name would else be a way to read any Secret
-            that is called so.
+        InvalidError: It holds no connection details of the XR. A request's name, or the reference in its spec, would
+            else be a way to read any Secret that is called so.
     """
     metadata = found["metadata"]
+    where = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
     is_connection = found.get("type") == CONNECTION
     is_composed = (metadata.get("labels") or {}).get(_COMPOSITE_LABEL) == xr["metadata"]["name"]
+    if _is_named(xr) and not _is_controlled(found, xr):
+        # Core makes the Secret that is named there, and the XR its controller (crossplane-runtime, pkg/resource).
+        cause = f"{_REFERENCE} names it, and {xr['kind']} {xr['metadata']['name']} is not its controller"
+        raise InvalidError(f"Secret {where}", f"{cause}, so it does not come back")
     if not (is_connection or is_composed):
-        where = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
         cause = f"is neither of the type {CONNECTION} nor composed by {xr['kind']} {xr['metadata']['name']}"
         raise InvalidError(f"Secret {where}", f"{cause}, so it does not come back")
     return {
@@ -114,6 +119,17 @@ def secret(of: Subject, xr: _Object, found: _Object) -> dict[str, Any]:
         "type": "Opaque",
         "data": dict(found.get("data") or {}),
     }
+
+
+def _is_named(xr: _Object) -> bool:
+    """Whether an XR names its connection Secret, which is for who wrote its spec to choose."""
+    return isinstance((xr.get("spec") or {}).get(_REFERENCE), Mapping)
+
+
+def _is_controlled(found: _Object, xr: _Object) -> bool:
+    owners = found["metadata"].get("ownerReferences") or ()
+    uid = xr["metadata"].get("uid")
+    return bool(uid) and any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 
 
 def check_secret(of: Subject, there: _Object) -> None:

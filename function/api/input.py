@@ -82,7 +82,9 @@ class ContextSource(_Strict):
             raise ValueError("must have exactly one of matchName and matchLabels")
         if self.optional and self.match_name is None:
             raise ValueError("optional goes with matchName; no match by labels is an empty list")
-        if self.kind == "Secret":
+        # Crossplane lists by the kind as it is written, and its client takes a List for what is listed
+        # (internal/xfn/required_resources.go; controller-runtime, unstructured_client.go).
+        if self.kind.strip().removesuffix("List") == "Secret":
             raise ValueError("kind must not be Secret: what expressions read can reach conditions and documents")
         return self
 

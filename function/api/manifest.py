@@ -15,6 +15,9 @@ MAX_PATH = 512
 _JSON_TO_MARSHAL = 8
 # Folders that belong to the state store's own tools: Kratix keeps what it wrote in .kratix, git its repository in .git.
 _RESERVED = (".git", ".kratix")
+# What a file system that makes short names takes for .git. Git itself refuses it (read-cache.c: verify_path), so that
+# Kratix would try to commit it for ever.
+_ALSO_GIT = "git~1"
 
 
 def check_path(filepath: str, path: str) -> None:
@@ -38,7 +41,7 @@ def check_path(filepath: str, path: str) -> None:
             raise InvalidError(
                 path, f"must not hold an empty segment or one of dots, as {shown} does: it could leave its folder"
             )
-        if segment.lower() in _RESERVED:
+        if segment.lower().rstrip(" .") in (*_RESERVED, _ALSO_GIT):
             raise InvalidError(path, f"must not reach into {segment}, as {shown} does: it belongs to the state store")
 
 

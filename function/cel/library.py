@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.steps = 0
+        self.seconds = 0.0  # measured for metrics alone: no answer depends on it
         self.weights = cost.Weights()
 
 
@@ -70,6 +72,11 @@ class Scope:
         scope = Scope({**self._variables, **more})
         scope._ledger = self._ledger
         return scope
+
+    @property
+    def seconds(self) -> float:
+        """What evaluations over this scope, and those extended from it, have taken."""
+        return self._ledger.seconds
 
     def find(self, path: tuple[str, ...]) -> Any:
         """The value of a variable's field; None where a map on the way has no such key, or something is no map."""
@@ -161,15 +168,17 @@ class Expression:
             found = self._shortcut(scope.find)
             if found is not shortcut.UNKNOWN:
                 return found
-        try:
-            value = self._program.eval(scope._activation(self))
-        except RuntimeError as error:
-            raise EvaluationError(wording.evaluation_error(str(error))) from None
+        began = time.perf_counter()
         left = [MAX_RESULT]
         try:
+            try:
+                value = self._program.eval(scope._activation(self))
+            except RuntimeError as error:
+                raise EvaluationError(wording.evaluation_error(str(error))) from None
             return _plain(value, left)
         finally:
             scope._ledger.steps += (MAX_RESULT - left[0]) // ITEM * _ITEM_STEPS
+            scope._ledger.seconds += time.perf_counter() - began
 
     def is_true(self, scope: Scope) -> bool:
         """Whether it is true for a scope.

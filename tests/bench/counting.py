@@ -16,7 +16,7 @@ from crossplane.function import response, runtime
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from bench.empty import Empty
-from function import fn, main
+from function import fn, main, metrics
 
 WAITING = "waiting for Crossplane"
 
@@ -37,12 +37,12 @@ class Count:
 def _ours(count: Count, flags: list[str]) -> None:
     answer = fn.FunctionRunner.answer
 
-    def counted(self: fn.FunctionRunner, req: fnv1.RunFunctionRequest) -> bytes:
-        content = answer(self, req)
+    def counted(self: fn.FunctionRunner, req: fnv1.RunFunctionRequest) -> tuple[bytes, metrics.Answer]:
+        content, given = answer(self, req)
         told = fnv1.RunFunctionResponse.FromString(content)
         asked = set(told.requirements.resources)
         count.add(waiting=not asked <= set(req.required_resources))
-        return content
+        return content, given
 
     fn.FunctionRunner.answer = counted  # type: ignore[method-assign]
     main.main(flags)

@@ -47,6 +47,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.pages: dict[str, tuple[int, list[Manifest]]] = {}
+        self.reviews: dict[str, Callable[[Manifest], Manifest | None]] = {}  # by path: a spec's status; None: it fails
         self.schemas: dict[str, set[str]] = {}  # by kind: the fields of spec that are known
         self.closing = False
         self.authority = authority("fake") if tls else None
@@ -126,8 +127,8 @@ class FakeApi:
     # What a test does to the cluster.
 
     def put(self, resource: Resource, name: str, namespace: str = "", **more: Any) -> Manifest:
-        """Create an object or change it; `labels` and `annotations` are its metadata, all else goes to the top."""
-        metadata = {part: more.pop(part) for part in ("labels", "annotations") if part in more}
+        """Create an object or change it; its labels, annotations and owners are its metadata, all else goes to the top."""
+        metadata = {part: more.pop(part) for part in ("labels", "annotations", "ownerReferences") if part in more}
         place = {"namespace": namespace} if resource.namespaced else {}
         manifest = {"metadata": {"name": name, **place, **metadata}, **more}
         with self.changed:

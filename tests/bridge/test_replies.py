@@ -345,9 +345,11 @@ def test_every_shape_of_an_xr_comes_back(name: str, world: World):
         world.site.cluster = Cluster.of_kubeconfig("eu", cloud.kubeconfig(), clock=time.monotonic)
         where = (made["metadata"]["name"], made["metadata"].get("namespace", ""))
         given = {"labels": made["metadata"]["labels"], "spec": made["spec"]}
-        cloud.put(shape.resource, *where, **given, status={"conditions": [SYNCED, READY], "endpoint": "db"})
+        seen = cloud.put(shape.resource, *where, **given, status={"conditions": [SYNCED, READY], "endpoint": "db"})
         namespace, secret = shape.secret
-        cloud.put(kinds.SECRET, secret, namespace, type="connection.crossplane.io/v1alpha1", data={"uri": "eA=="})
+        owner = {"kind": shape.resource.kind, "name": where[0], "uid": seen["metadata"]["uid"], "controller": True}
+        details = {"type": "connection.crossplane.io/v1alpha1", "data": {"uri": "eA=="}}
+        cloud.put(kinds.SECRET, secret, namespace, ownerReferences=[owner], **details)
         world.reply()
     status = world.status()
     assert (status["endpoint"], status["crossplane"]["message"]) == ("db", "it is ready"), shape.reason

@@ -9,7 +9,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import struct_pb2
 
 import build
-from function import fn, structs
+from function import fn, metrics, structs
 from function.fn import FunctionRunner
 from function.kept import Kept
 
@@ -93,13 +93,13 @@ def test_an_answer_is_kept_where_it_follows_from_the_request(name: str, monkeypa
     request, once, reason = REQUESTS[name]
     calls: list[fnv1.RunFunctionRequest] = []
 
-    def counted(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+    def counted(req: fnv1.RunFunctionRequest) -> tuple[fnv1.RunFunctionResponse, metrics.Answer]:
         calls.append(req)
-        return run(req)
+        return answer(req)
 
-    run = fn.run
-    monkeypatch.setattr(fn, "run", counted)
-    runner = FunctionRunner()
-    answers = [fnv1.RunFunctionResponse.FromString(runner.answer(request)) for _ in range(3)]
+    answer = fn.answer
+    monkeypatch.setattr(fn, "answer", counted)
+    runner = FunctionRunner(metrics.Numbers())
+    answers = [fnv1.RunFunctionResponse.FromString(runner.answer(request)[0]) for _ in range(3)]
     assert len(calls) == (1 if once else 3), reason
-    assert all(answer == run(request) for answer in answers)
+    assert all(each == answer(request)[0] for each in answers)

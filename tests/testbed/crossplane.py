@@ -145,7 +145,9 @@ class Crossplane:
 
     @property
     def _ours(self) -> External:
-        return self._external(FUNCTION, [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
+        # Two clusters of one run share its network namespace, and so the port that the function has by default.
+        metrics = f"--metrics-address=127.0.0.1:{self.plane.port(18880)}"
+        return self._external(FUNCTION, [sys.executable, "-m", "function.main", metrics], _FUNCTION_PORT)
 
     def _function(self, name: str) -> Function:
         return Function(self.plane, name, self.plane.process(_CORE), f"127.0.0.1:{self._registry_port}")

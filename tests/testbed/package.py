@@ -49,10 +49,10 @@ def write(into: Path, *, runtime: Path | None, folder: Path = _PACKAGE) -> None:
     command.run(words, purpose="build the Crossplane package")
 
 
-def main(into: Path, runtime: Path | None) -> None:
-    """Write the image's file and the package into a folder."""
+def main(package: Path, runtime: Path | None) -> None:
+    """Write a package, and beside it the image's file where that is built here."""
+    into = package.parent
     into.mkdir(exist_ok=True)
-    package = into / "function-kratix.xpkg"
     try:
         if runtime:
             write(package, runtime=runtime)

@@ -101,6 +101,9 @@ _PROVIDER_KUBERNETES = Module(
     files=("package",),
 )
 
+# Reads the workflows of CI as their forge does, as far as that can be known without it.
+_ACTIONLINT = Module(name="actionlint", path="github.com/rhysd/actionlint", version="v1.7.12")
+
 CROSSPLANE_CORE = Tool("crossplane-core", "CROSSPLANE_CORE", _CORE, "cmd/crossplane")
 CROSSPLANE_CLI = Tool("crossplane-cli", "CROSSPLANE_CLI", _CLI, "cmd/crossplane")
 ETCD = Tool("etcd", "ETCD", _ETCD)
@@ -117,12 +120,13 @@ KRATIX_MANAGER = Tool("kratix-manager", "KRATIX_MANAGER", _KRATIX)
 KRATIX_ADAPTER = Tool("kratix-adapter", "KRATIX_ADAPTER", _KRATIX, "work-creator/pipeline/cmd")
 YQ = Tool("yq", "YQ", _YQ)
 PROVIDER_KUBERNETES = Tool("provider-kubernetes", "PROVIDER_KUBERNETES", _PROVIDER_KUBERNETES, "cmd/provider")
+ACTIONLINT = Tool("actionlint", "ACTIONLINT", _ACTIONLINT, "cmd/actionlint")
 
-# What `make test` needs: `crossplane render` with the real core as its engine, and helm for its chart.
-RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI, HELM)
+# What `make test` needs: `crossplane render` with the real core as its engine, helm for its chart, and a look at workflows.
+RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI, HELM, ACTIONLINT)
 # The whole testbed; Kubernetes first, as it takes longest.
 TESTBED = (
     *(KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBELET, KUBECTL),
     *(ETCD, CRANE, HELM, CROSSPLANE_CORE, CROSSPLANE_CLI),
-    *(KRATIX_MANAGER, KRATIX_ADAPTER, YQ, PROVIDER_KUBERNETES),
+    *(KRATIX_MANAGER, KRATIX_ADAPTER, YQ, PROVIDER_KUBERNETES, ACTIONLINT),
 )
