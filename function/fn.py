@@ -36,7 +36,7 @@ from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
 
 # Of as many XRs as one process keeps the last answer, and bytes of these.
 _ANSWERS = 2048
-_ANSWERED = 8 * 2**20
+_ANSWERED = 4 * 2**20
 _log = logging.getLogger("function-kratix")
 
 

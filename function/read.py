@@ -46,7 +46,7 @@ _promises = Kept[promise.Promise](64, 2 * _MIB)
 _shared = Kept[JsonObject](256, 2 * _MIB)
 _inventories = Kept[destination.Inventory](2, 16 * _MIB)
 _copied_inventories = Kept[destination.Inventory](2, 16 * _MIB)
-# An inventory of more Destinations is read anew each time: that takes less than to find out whether it is the same.
+# With more Destinations the digest of a request takes longer than to answer it with the inventory that is kept.
 _MANY = 512
 
 
@@ -253,7 +253,7 @@ def _inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination
     def made() -> destination.Inventory:
         return destination.Inventory(sorted(_destinations(listed, copied=copied), key=lambda each: each.name))
 
-    return made() if len(listed.items) > _MANY else kept.get(listed, made)
+    return kept.get(listed, made)
 
 
 def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destination.Destination]:
