@@ -224,7 +224,7 @@ def unseen(before: _Object, at: Decision, message: str, since: str) -> dict[str,
     """A request's status while nobody knows how its XR is: what was known last, and since when it is not sure.
 
     Args:
-        before: The request's status as it is.
+        before: What this bridge says in the request's status.
         since: The time, where it was not unsure before.
     """
     said = before.get("crossplane")
