@@ -89,9 +89,9 @@ class Mirrors:
         applier = Applier(platform.cluster, Owner(platform.identity))
         answers = Answers(platform, applier, self._ledger, now)
         self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
-        self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, clock)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
         self._versions = Versions(platform, self._bindings, self._ledger, tell)
+        self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
         self._tell = tell
 
     @property
@@ -99,7 +99,7 @@ class Mirrors:
         """All of them, with the cluster's name."""
         with self._lock:
             hints = [(name, watch) for name, found in self._hints.items() for watch in found.watches]
-        own = [*(each.watch for each in self._intake.opened.values()), *self._bindings.watches]
+        own: list[Watch[Any]] = [*(each.watch for each in self._intake.opened.values()), *self._bindings.watches]
         return (*(("platform", watch) for watch in own), *hints)
 
     def promise(self, name: str, found: kept.Promise | None) -> None:
@@ -162,6 +162,9 @@ class Mirrors:
     def _steer(self, promise: str) -> None:
         self._ledger.steer(promise)
         self._queue.add(Task(versions.NAME, "", promise))
+
+    def _first(self, of: Of) -> str | None:
+        return self._versions.first(self._sites(), of, self._ledger.holding(of))
 
     def _bring_versions(self, promise: str) -> float | None:
         refused = self._intake.refused(promise)

@@ -52,6 +52,7 @@ class Requests:
     Attributes:
         place: Has a request placed, soon.
         steer: Has the versions of a Promise's XRs looked at, soon.
+        first: The version that a request's XR is made on; empty for the newest, None while that is not known.
         clock: Monotonic seconds.
     """
 
@@ -60,6 +61,7 @@ class Requests:
     ledger: Ledger
     place: Callable[[Of], None]
     steer: Callable[[str], None]
+    first: Callable[[Of], str | None]
     clock: Callable[[], float]
 
     def sweep(self, site: Site, promise: str) -> float | None:
@@ -135,10 +137,19 @@ class Requests:
         return self._bring(site, Case(of, opened, request), xr)
 
     def _bring(self, site: Site, case: Case, xr: _Object | None) -> float | None:
-        said, action = "", ""
+        said, action, first = "", "", ""
+        if xr is not None:
+            versions.keep(site, xr)
+        elif (found := self.first(case.of)) is not None:
+            first = found
+        else:
+            return SOON
         target = _target(site, case.opened)
         try:
-            action = _apply(site, mirror.xr(case.opened.mirror, case.request.packed.body, target), xr)
+            made = mirror.xr(case.opened.mirror, case.request.packed.body, target)
+            if first:
+                made["spec"]["crossplane"] = versions.selecting(first)
+            action = _apply(site, made, xr)
         except (InvalidError, ForeignError, ConflictError) as error:
             said = f"{error.doing}: {error.cause}" if isinstance(error, ClusterError) else str(error)
         except ApiError as error:
@@ -149,6 +160,7 @@ class Requests:
             xr = _read(site, case.opened, case.of)
             if xr is not None:
                 self.ledger.note(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
+                versions.keep(site, xr)
         self.ledger.hold(case.of, site.name)
         changed = self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
         again = self.ledger.look_again(case.of, self.clock(), changed=changed)

@@ -17,6 +17,8 @@ from typing import Any, Final
 from bridge.clusters import APPLY
 from bridge.errors import ClusterError
 from bridge.events import News
+from bridge.observed import owned
+from bridge.store import Key
 from bridge.sync import kept, kinds, mirror, xrs
 from bridge.sync.asked import served
 from bridge.sync.bindings import Bindings, answer
@@ -102,6 +104,31 @@ class Versions:
             raise
         return AGAIN if rollout or bound else None
 
+    def first(self, sites: Mapping[str, Site], of: Of, holding: frozenset[str]) -> str | None:
+        """The version that a request's XR is made on; empty for the newest, None while that is not known.
+
+        What is pinned, and what moves while a roll-out holds it back, would else run the newest before it is steered.
+
+        Args:
+            holding: The clusters that may have an XR of the request.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        bound, promise = self.bindings.of(of.promise), self.platform.promises.store.get(Key("", of.promise))
+        if bound is None or promise is None:
+            return None
+        pinned = {each.of: each.version for each in bound}.get((of.namespace, of.name), LATEST)
+        if pinned != LATEST:
+            return pinned
+        if waves.ANNOTATION not in (promise.packed.body["metadata"].get("annotations") or {}):
+            return ""
+        for site in (sites[name] for name in sorted(holding & sites.keys()) if _is_reached(sites[name])):
+            xr = _listed(site, of.promise, of).get((of.namespace, of.name))
+            if xr is not None:
+                return _selected(xr) or _applied(xr)
+        return ""
+
     def _bring(self, sites: Mapping[str, Site], promise: str, found: Iterable[_Found], plan: Plan, now: str) -> None:
         _report(sites, _about(promise), plan.stopped)
         if plan.message:
@@ -156,9 +183,9 @@ def _is_reached(site: Site) -> bool:
     return site.ready and site.reach.status == "True" and not site.by_gitops
 
 
-def _listed(site: Site, promise: str) -> dict[tuple[str, str], _Object]:
+def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, str], _Object]:
     found: dict[tuple[str, str], _Object] = {}
-    query = {"labelSelector": mirror.selecting(promise)}
+    query = {"labelSelector": mirror.selecting(promise, one)}
     for made in site.own(kinds.XRD, promise):
         resource = xrs.kind_of(made.seen.manifest)
         if resource is None:
@@ -232,15 +259,33 @@ def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
         return
     if not wanted and not _is_ours(xr):
         return
+    _steer(site, xr, wanted)
+
+
+def keep(site: Site, xr: _Object) -> None:
+    """Have the version that an XR was made with steered as all others are, before the XR is applied without it.
+
+    Raises:
+        ClusterError: Something that may work later.
+    """
+    if _selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
+        _steer(site, xr, _selected(xr))
+
+
+def selecting(version: str) -> dict[str, Any]:
+    """What of an XR's `spec.crossplane` selects a version; nothing for the newest."""
+    return {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: version}}} if version else {}
+
+
+def _steer(site: Site, xr: _Object, version: str) -> None:
     metadata = xr["metadata"]
     found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))
-    selector = {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: wanted}}} if wanted else {}
     body = {
         "apiVersion": xr["apiVersion"],
         "kind": xr["kind"],
         # With its UID, so that one that is gone is not made anew.
         "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace"), "uid": metadata["uid"]},
-        "spec": {"crossplane": selector},
+        "spec": {"crossplane": selecting(version)},
     }
     body["metadata"] = {key: value for key, value in body["metadata"].items() if value}
     site.cluster.request(
@@ -249,5 +294,5 @@ def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
         query={"fieldManager": MANAGER},
         body=body,
         content_type=APPLY,
-        doing=f"select version {wanted or LATEST} for {said(xr)}",
+        doing=f"select version {version or LATEST} for {said(xr)}",
     )

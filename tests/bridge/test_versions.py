@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bridgeworld import CACHES, bridge, held
+from fakeapi import Fault
 from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.store import Key
@@ -242,6 +243,71 @@ def test_a_bridge_that_begins_unpins_nothing_before_it_has_read_what_is_pinned(o
         again.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
         one.settled()
         assert selected(one, "eu-1") == "v1.0.0"
+
+
+def births(world: Mirrored, cluster: str, name: str = "orders") -> list[str]:
+    """The versions that XRs of a name were made on, in the order in which they were made."""
+    events = world.clusters[cluster].history[CACHES]
+    made = [manifest for _, kind, manifest in events if kind == "ADDED" and manifest["metadata"]["name"] == name]
+    return [_version(xr) for xr in made]
+
+
+def _version(xr: Manifest) -> str:
+    selector = xr["spec"].get("crossplane", {}).get("compositionRevisionSelector", {})
+    return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
+
+
+def test_what_is_pinned_is_made_on_its_version(one: Mirrored):
+    """An XR that ran the newest first, and then the one it is pinned to, would have been upgraded and rolled back."""
+    binding(one, "v1.0.0")
+    one.until("it is read", lambda: one.bridge.mirrors._bindings.of("cache"))
+    one.request(size="small")
+    one.placed()
+    one.until("it is steered", lambda: versions.steers(one.xr("eu-1") or {"metadata": {}}))
+    assert births(one, "eu-1") == ["v1.0.0"]
+    one.request(size="large")
+    one.until("it follows its request", lambda: (one.xr("eu-1") or {})["spec"]["size"] == "large")
+    one.settled()
+    assert selected(one, "eu-1") == "v1.0.0", "whoever applies the rest does not take it away"
+    one.platform.delete(bindings.BINDING, "orders", TEAM)
+    one.until("it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_bridge_that_ended_right_after_it_made_a_pinned_xr(one: Mirrored):
+    binding(one, "v1.0.0")
+    one.until("it is read", lambda: one.bridge.mirrors._bindings.of("cache"))
+    original = one.clusters["eu-1"].fault
+
+    def refuse(request: Any) -> Fault:
+        found = original(request)
+        return Fault(status=500) if request.query.get("fieldManager") == versions.MANAGER else found
+
+    one.clusters["eu-1"].fault = refuse  # type: ignore[method-assign]
+    one.request(size="small")
+    one.until("it is made", lambda: one.xr("eu-1"))
+    one.bridge.stop()
+    one.clusters["eu-1"].fault = original  # type: ignore[method-assign]
+    with bridge(one.platform) as again:
+        one.bridge = again
+        one.request(size="large")
+        one.until("it follows its request", lambda: (one.xr("eu-1") or {})["spec"].get("size") == "large")
+        one.until("it is steered", lambda: versions.steers(one.xr("eu-1") or {"metadata": {}}))
+        assert selected(one, "eu-1") == "v1.0.0"
+
+
+def test_what_moves_while_a_roll_out_holds_it_back_is_made_on_the_version_that_it_had():
+    with mirrored_world("eu-1", "eu-2", others=(bindings.BINDING,)) as world:
+        for name, env in (("one", "dev"), ("two", "prod")):
+            world.request(name, labels={"env": env})
+            runs(world, world.placed(name), "v1.0.0", name=name)
+        waves = {"version": "v2.0.0", "waves": [{"env": "dev"}, {"env": "prod"}]}
+        world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+        old = world.where("two")[0]
+        until(world, "it is held back", lambda: selected(world, old, "two") == "v1.0.0")
+        new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+        world.drain(old)
+        world.until("it moves", lambda: world.xr(new, "two"))
+        assert births(world, new, "two") == ["v1.0.0"]
 
 
 def test_an_older_kratix_has_no_bindings_and_roll_outs_work():
