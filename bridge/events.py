@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from function.api.errors import shorten
 from function.api.names import FIELD_MANAGER, bounded
@@ -37,6 +37,15 @@ class Event:
     """
 
     about: Mapping[str, str]
+    type: Literal["Normal", "Warning"]
+    reason: str
+    action: str
+    note: str
+
+
+class News(NamedTuple):
+    """What an event says, whatever it is about."""
+
     type: Literal["Normal", "Warning"]
     reason: str
     action: str

@@ -16,12 +16,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from bridge.apply import Applier
+from bridge.events import News
 from bridge.observed import Owner
 from bridge.queue import Queue
 from bridge.resources import split_api_version
 from bridge.store import Key
 from bridge.sync import kept, kinds, placements, requests, versions
 from bridge.sync.answers import Answers
+from bridge.sync.bindings import Bindings
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
 from bridge.sync.placements import Placements
@@ -29,6 +31,7 @@ from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.requests import Requests
 from bridge.sync.site import Site, Task
+from bridge.sync.versions import Versions
 from bridge.translate import conditions
 from bridge.watch import Watch
 from function.api import names
@@ -57,6 +60,7 @@ class Mirrors:
         queue: The bridge's own.
         sites: The Crossplane clusters, by name.
         unmade: Why there is none of a name.
+        tell: Is called with a Promise's name, and news of it.
         clock: Monotonic seconds.
         now: The time of day.
     """
@@ -67,6 +71,8 @@ class Mirrors:
         queue: Queue[Task],
         sites: Callable[[], Mapping[str, Site]],
         unmade: Callable[[str], Reach | None],
+        *,
+        tell: Callable[[str, News], None],
         clock: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
@@ -83,19 +89,25 @@ class Mirrors:
         applier = Applier(platform.cluster, Owner(platform.identity))
         answers = Answers(platform, applier, self._ledger, now)
         self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
-        self._requests = Requests(self._intake, answers, self._ledger, self._place)
+        self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
+        self._versions = Versions(platform, self._bindings, self._ledger, tell)
+        self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
+        self._tell = tell
 
     @property
     def watches(self) -> tuple[tuple[str, Watch[Any]], ...]:
         """All of them, with the cluster's name."""
         with self._lock:
             hints = [(name, watch) for name, found in self._hints.items() for watch in found.watches]
-        return (*(("platform", each.watch) for each in self._intake.opened.values()), *hints)
+        own: list[Watch[Any]] = [*(each.watch for each in self._intake.opened.values()), *self._bindings.watches]
+        return (*(("platform", watch) for watch in own), *hints)
 
     def promise(self, name: str, found: kept.Promise | None) -> None:
         """A Promise is not as it was."""
         before = self._is_known(name)
         self._intake.bring(name, found)
+        if self._intake.opened:
+            self._bindings.start()
         self._queue.add(Task(versions.NAME, "", name))
         for site in self._sites().values():
             if before and site.ready:
@@ -147,7 +159,17 @@ class Mirrors:
             return self._bring_versions(task.name)
         return self._placements.reconcile(Of.read(task.name))
 
+    def _steer(self, promise: str) -> None:
+        self._ledger.steer(promise)
+        self._queue.add(Task(versions.NAME, "", promise))
+
+    def _first(self, of: Of) -> str | None:
+        return self._versions.first(self._sites(), of, self._ledger.holding(of))
+
     def _bring_versions(self, promise: str) -> float | None:
+        refused = self._intake.refused(promise)
+        if refused:
+            self._tell(promise, News("Warning", "Refused", "Mirror", f"Its requests are not mirrored: {refused}"))
         found = self._platform.promises.store.get(Key("", promise))
         opened = self._intake.opened.get(promise)
         if found is None or opened is None:
@@ -155,7 +177,7 @@ class Mirrors:
         if not opened.watch.health.synced:
             return requests.SOON
         now = conditions.timestamp(self._now())
-        return versions.reconcile(self._platform, self._sites(), found, opened.requests(), now)
+        return self._versions.reconcile(self._sites(), found, opened.requests(), now)
 
     def work(self, site: Site, task: Task) -> float | None:
         """Work on what was queued for a cluster."""
@@ -166,6 +188,7 @@ class Mirrors:
     def stop(self) -> None:
         """End all watches."""
         self._intake.stop()
+        self._bindings.stop()
         with self._lock:
             hints, self._hints = list(self._hints.values()), {}
         for found in hints:

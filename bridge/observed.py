@@ -123,6 +123,19 @@ def seen(manifest: Mapping[str, Any]) -> Seen:
     )
 
 
+def owned(manifest: Mapping[str, Any], manager: str, part: str) -> frozenset[str]:
+    """The fields of a part of an object, such as its status, that a field manager applied last.
+
+    Args:
+        manifest: As the API server gives it, with `managedFields`.
+    """
+    found: set[str] = set()
+    for entry in manifest["metadata"].get("managedFields") or ():
+        fields = (entry.get("fieldsV1") or {}).get(f"f:{part}") if entry.get("manager") == manager else None
+        found |= {key.removeprefix("f:") for key in fields or () if key.startswith("f:")}
+    return frozenset(found)
+
+
 def carries(observed: object, desired: object) -> bool:
     """Whether all that is desired is there as it is desired; what others added does not matter.
 

@@ -12,7 +12,7 @@ from bridge import events, log
 from bridge.api.names import API_VERSION, KIND
 from bridge.clusters import APPLY
 from bridge.errors import ApiError, ClusterError
-from bridge.events import Event
+from bridge.events import Event, News
 from bridge.store import Key
 from bridge.sync import gitops, kinds, report
 from bridge.sync.board import Outcome
@@ -104,13 +104,22 @@ class Voice:
 
     def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:
         """Tell on a Promise what became of it on a cluster, where that is news."""
-        promise = self._platform.promises.store.get(Key("", name))
-        if promise is None:
-            return
-        about = {"apiVersion": kinds.PROMISE.api_version, "kind": "Promise", "name": name, "uid": promise.uid}
-        for event in _news(about, f"On cluster {site.name}: ", before, after):
+        about = self._about(name)
+        for event in _news(about, f"On cluster {site.name}: ", before, after) if about else ():
             _log.info(event.reason.lower(), extra=log.about(cluster=site.name, promise=name, reason=event.note))
             self._record(event)
+
+    def say(self, name: str, news: News) -> None:
+        """Tell on a Promise what is so on all clusters."""
+        about = self._about(name)
+        if about:
+            self._record(Event(about, *news))
+
+    def _about(self, promise: str) -> Mapping[str, str]:
+        found = self._platform.promises.store.get(Key("", promise))
+        if found is None:
+            return {}
+        return {"apiVersion": kinds.PROMISE.api_version, "kind": "Promise", "name": promise, "uid": found.uid}
 
     def repeat(self) -> None:
         """Tell what could not be told before.

@@ -72,6 +72,7 @@ class Health:
         alive: Its thread runs.
         lists: How many lists were begun.
         streams: How many watches were opened.
+        status: What the server answered last, where that is what is wrong now: 403, 404, ...; 0 where it is not.
     """
 
     synced: bool
@@ -80,6 +81,7 @@ class Health:
     alive: bool
     lists: int
     streams: int
+    status: int = 0
 
 
 class _RelistError(Exception):
@@ -135,6 +137,7 @@ class Watch(Generic[Kept]):
         self._silent = 0  # watches that were opened and brought nothing, in a row
         self._contact: float | None = None
         self._error = ""
+        self._status = 0
         self._lists = 0
         self._streams = 0
 
@@ -164,9 +167,8 @@ class Watch(Generic[Kept]):
     @property
     def health(self) -> Health:
         """How it is now."""
-        return Health(
-            self._synced.is_set(), self._contact, self._error, self._thread.is_alive(), self._lists, self._streams
-        )
+        alive, status = self._thread.is_alive(), self._status if self._error else 0
+        return Health(self._synced.is_set(), self._contact, self._error, alive, self._lists, self._streams, status)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -184,10 +186,13 @@ class Watch(Generic[Kept]):
             else:
                 self._list()
         except (_RelistError, told.NotUnderstoodError, NoObjectError) as why:
+            self._status = 0
             return self._again(f"cannot go on watching {self.name}: {why}", relist=True)
         except ApiError as error:
+            self._status = error.status
             return self._again(str(error), relist=error.status == _GONE, at_least=error.retry_after)
         except UnreachableError as error:
+            self._status = 0
             return self._again(str(error), relist=False, at_least=error.retry_after)
         return 0.0
 

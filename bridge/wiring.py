@@ -139,6 +139,7 @@ class Bridge:
             self.queue,
             lambda: self.fleet.sites,
             self.fleet.unmade,
+            tell=self._voice.say,
             clock=outside.clock,
             now=outside.now,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bridge.apply import Applier, ForeignError
 from bridge.errors import ApiError
+from bridge.observed import owned
 from bridge.resources import UnknownKindError
 from bridge.store import Key
 from bridge.sync import asked, kept, mirror
@@ -92,7 +93,7 @@ class Answers:
         cause = "is not reached" if is_there else "is no CrossplaneCluster any more"
         message = f"cluster {at.name} {cause}: this is what was known of it last"
         found = asked.read(self.platform.cluster, case.opened.resource, case.of.namespace, case.of.name)
-        before: _Object = (found or {}).get("status") or {}
+        before = self._told(found) if found is not None else {}
         status = mirror.unseen(before, at, message, conditions.timestamp(self.now()))
         if found is not None and before.get("crossplane") != status["crossplane"]:
             self.write(case, status, Health("unknown", message, {}, mirror.ABOUT))
@@ -114,6 +115,11 @@ class Answers:
                 raise
             return False  # it is gone, or is another one of its name: the intake tells of that
         return self.ledger.tell(case.of, told)
+
+    def _told(self, request: _Object) -> _Object:
+        """What this bridge says in a request's status; all else is that of Kratix and of the Promise's pipelines."""
+        own = owned(request, self.applier.owner.manager, "status")
+        return {field: value for field, value in (request.get("status") or {}).items() if field in own}
 
     def _at(self, case: Case) -> Decision:
         """Where it is: as was decided since the process began, else as its status says."""

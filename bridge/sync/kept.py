@@ -250,6 +250,36 @@ def request(manifest: _Body) -> Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """A ResourceBinding.
+
+    Attributes:
+        of: Namespace and name of the request.
+        version: What it is pinned to.
+        packed: What its status is written with: name, version of the object, and the status that it has.
+    """
+
+    promise: str
+    of: tuple[str, str]
+    version: str
+    packed: Packed
+
+
+def binding(manifest: _Body) -> Binding | None:
+    """What is kept of a ResourceBinding."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    promise, request = (spec.get(key) or {} for key in ("promiseRef", "resourceRef"))
+    if not (promise.get("name") and request.get("name")):
+        return None
+    body = {
+        "metadata": {key: metadata[key] for key in ("name", "namespace", "resourceVersion") if key in metadata},
+        "status": manifest.get("status") or {},
+    }
+    of = (str(request.get("namespace") or ""), str(request["name"]))
+    return Binding(str(promise["name"]), of, str(spec.get("version") or ""), pack(body))
+
+
+@dataclass(frozen=True, slots=True)
 class Beacon:
     """A ConfigMap that says that an XR's status has changed (function/beacon.py).
 

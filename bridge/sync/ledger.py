@@ -9,9 +9,13 @@ from bridge.sync.intake import Of
 from function.api.placing import Decision
 
 Told = tuple[str, int, str, str]
-# Seconds between looks at an XR that has changed just now: where one changes much, core lets no events of it through
-# for some minutes (internal/circuit/token_bucket.go), so its beacon stands still while it changes on.
-LOOKS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+# How an XR is looked at that has changed: each second for some seconds, then after half the time since, for a minute.
+# Core may have been about to write it just then, and tries again after a second or two (crossplane-runtime,
+# pkg/ratelimiter), or lets no events of it through for minutes (internal/circuit/token_bucket.go), so its beacon comes
+# late or not at all. It is the time that counts: hints that bring nothing make nobody look more seldom.
+_LEAST: Final = 1.0
+_BUSY: Final = 4.0
+_LONGEST: Final = 60.0
 
 
 class Ledger:
@@ -24,7 +28,8 @@ class Ledger:
         self._swept: set[tuple[str, str]] = set()
         self._told: dict[Of, Told] = {}
         self._decided: dict[Of, Decision] = {}
-        self._calm: dict[Of, int] = {}
+        self._changed: dict[Of, float] = {}
+        self._steered: set[str] = set()
 
     def holding(self, of: Of) -> frozenset[str]:
         """The clusters that have, or may have, a request's XR."""
@@ -46,7 +51,7 @@ class Ledger:
             else:
                 self._holding.pop(of, None)
                 self._told.pop(of, None)
-                self._calm.pop(of, None)
+                self._changed.pop(of, None)
 
     def decide(self, of: Of, at: Decision) -> None:
         """Where a request is to be, and why."""
@@ -107,14 +112,31 @@ class Ledger:
             self._told[of] = told
             return before is not None
 
-    def calm(self, of: Of, changed: bool) -> int:  # noqa: FBT001 - what was seen, not a mode
-        """How often in a row an XR was looked at and had not changed."""
+    def look_again(self, of: Of, now: float, *, changed: bool) -> float | None:
+        """In how many seconds to look at an XR again that was looked at; None where it has been calm for long."""
         with self._lock:
-            self._calm[of] = 0 if changed else self._calm.get(of, len(LOOKS)) + 1
-            return self._calm[of]
+            if changed:
+                self._changed[of] = now
+            age = now - self._changed.get(of, now - _LONGEST)
+            if age < _LONGEST:
+                return _LEAST if age < _BUSY else age / 2
+            self._changed.pop(of, None)
+            return None
 
     def state(self, of: Of) -> str | None:
         """The state of health that was written last; None where this process has written none."""
         with self._lock:
             told = self._told.get(of)
             return told[3] if told is not None and told[3] else None
+
+    def steer(self, promise: str) -> None:
+        """Something selects versions for XRs of a Promise, or did: they have to be looked at."""
+        with self._lock:
+            self._steered.add(promise)
+
+    def steered(self, promise: str) -> bool:
+        """Whether they have to; whoever asks looks at them."""
+        with self._lock:
+            found = promise in self._steered
+            self._steered.discard(promise)
+            return found

@@ -193,9 +193,12 @@ def is_mirrored(manifest: _Object) -> bool:
     return bool((manifest["metadata"].get("labels") or {}).get(names.MIRRORS_LABEL) == "true")
 
 
-def selecting(promise: str) -> str:
-    """The label selector of XRs that mirror requests of a Promise."""
-    return f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={promise}"
+def selecting(promise: str, one: tuple[str, str, str] | None = None) -> str:
+    """The label selector of XRs that mirror requests of a Promise; with `one`, of those of that request."""
+    every = f"{names.MIRRORS_LABEL}=true,{names.REQUEST_PROMISE_LABEL}={promise}"
+    if one is None:
+        return every
+    return f"{every},{names.REQUEST_NAMESPACE_LABEL}={one[1]},{names.REQUEST_NAME_LABEL}={one[2]}"
 
 
 def ready(found: _Object | None) -> Literal["True", "False", "Unknown"]:
@@ -224,7 +227,7 @@ def unseen(before: _Object, at: Decision, message: str, since: str) -> dict[str,
     """A request's status while nobody knows how its XR is: what was known last, and since when it is not sure.
 
     Args:
-        before: The request's status as it is.
+        before: What this bridge says in the request's status.
         since: The time, where it was not unsure before.
     """
     said = before.get("crossplane")

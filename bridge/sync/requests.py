@@ -24,12 +24,12 @@ from bridge.apply import ConflictError, ForeignError
 from bridge.errors import ApiError, ClusterError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
-from bridge.sync import kinds, mirror
+from bridge.sync import kinds, mirror, versions
 from bridge.sync.answers import Answers, Case
 from bridge.sync.asked import read, served
 from bridge.sync.board import Outcome
 from bridge.sync.intake import Intake, Of, Opened
-from bridge.sync.ledger import LOOKS, Ledger
+from bridge.sync.ledger import Ledger
 from bridge.sync.site import Site, Task
 from bridge.translate import delegate, reply
 from bridge.translate.delegate import Target
@@ -51,12 +51,18 @@ class Requests:
 
     Attributes:
         place: Has a request placed, soon.
+        steer: Has the versions of a Promise's XRs looked at, soon.
+        first: The version that a request's XR is made on; empty for the newest, None while that is not known.
+        clock: Monotonic seconds.
     """
 
     intake: Intake
     answers: Answers
     ledger: Ledger
     place: Callable[[Of], None]
+    steer: Callable[[str], None]
+    first: Callable[[Of], str | None]
+    clock: Callable[[], float]
 
     def sweep(self, site: Site, promise: str) -> float | None:
         """Look at all XRs of a cluster that mirror requests of a Promise; returns in how many seconds to look again.
@@ -74,6 +80,8 @@ class Requests:
         for of in there:
             self.ledger.hold(of, site.name)
         self.ledger.swept(site.name, promise)
+        if any(map(versions.steers, there.values())):
+            self.steer(promise)  # what said so may be gone
         for of, xr in there.items():
             try:
                 again = self.carry(site, of, xr)
@@ -81,6 +89,11 @@ class Requests:
                     site.queue.add_after(Task(NAME, site.name, str(of)), again)
             except ApiError:  # one that is refused holds up no other: it is tried again by itself
                 site.add(NAME, [str(of)])
+        here = self._missed(site, opened, there)
+        return AGAIN if here or there else None
+
+    def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object]) -> bool:
+        """Look at requests without an XR on a cluster; returns whether any request is to be there."""
         here = False
         for of, request in opened.requests():
             here |= request.cluster == site.name
@@ -88,7 +101,7 @@ class Requests:
                 self.place(of)
             elif request.cluster == site.name and of not in there:
                 site.add(NAME, [str(of)])
-        return AGAIN if here or there else None
+        return here
 
     def carry(self, site: Site, of: Of, listed: _Object | None = None) -> float | None:
         """Have a request's XR on a cluster if it belongs there, and not if it does not, and bring back what it says.
@@ -124,10 +137,19 @@ class Requests:
         return self._bring(site, Case(of, opened, request), xr)
 
     def _bring(self, site: Site, case: Case, xr: _Object | None) -> float | None:
-        said, action = "", ""
+        said, action, first = "", "", ""
+        if xr is not None:
+            versions.keep(site, xr)
+        elif (found := self.first(case.of)) is not None:
+            first = found
+        else:
+            return SOON
         target = _target(site, case.opened)
         try:
-            action = _apply(site, mirror.xr(case.opened.mirror, case.request.packed.body, target), xr)
+            made = mirror.xr(case.opened.mirror, case.request.packed.body, target)
+            if first:
+                made["spec"]["crossplane"] = versions.selecting(first)
+            action = _apply(site, made, xr)
         except (InvalidError, ForeignError, ConflictError) as error:
             said = f"{error.doing}: {error.cause}" if isinstance(error, ClusterError) else str(error)
         except ApiError as error:
@@ -138,12 +160,11 @@ class Requests:
             xr = _read(site, case.opened, case.of)
             if xr is not None:
                 self.ledger.note(site.name, case.of, str(xr["metadata"].get("resourceVersion")))
+                versions.keep(site, xr)
         self.ledger.hold(case.of, site.name)
         changed = self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
-        calm = self.ledger.calm(case.of, changed)
-        if action == "deleting":
-            return _GOING
-        return LOOKS[calm] if calm < len(LOOKS) else None
+        again = self.ledger.look_again(case.of, self.clock(), changed=changed)
+        return _GOING if action == "deleting" else again
 
     def _leave(self, site: Site, case: Case | None, of: Of, opened: Opened, xr: _Object | None) -> float | None:
         """An XR that does not belong here: of a request that is gone, or that is elsewhere and ready there."""

@@ -10,21 +10,26 @@ as pinned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.clusters import APPLY, MERGE
-from bridge.errors import ApiError
-from bridge.resources import Resource
+from bridge.clusters import APPLY
+from bridge.errors import ClusterError
+from bridge.events import News
+from bridge.observed import owned
+from bridge.store import Key
 from bridge.sync import kept, kinds, mirror, xrs
-from bridge.sync.asked import pages, served
+from bridge.sync.asked import served
+from bridge.sync.bindings import Bindings, answer
 from bridge.sync.board import Outcome
 from bridge.sync.intake import Of
+from bridge.sync.kept import Binding
+from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.sync.wards import said
-from bridge.translate import conditions, reply, waves
+from bridge.translate import reply, waves
 from bridge.translate.waves import LATEST, Member, Plan
 from function.api import names
 from function.api.errors import InvalidError, shorten
@@ -32,10 +37,8 @@ from function.api.promise import PROMISE_VERSION_LABEL
 
 NAME: Final = "versions"
 AGAIN: Final = 15.0
+SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
-BINDING: Final = Resource("platform.kratix.io", "v1alpha1", "ResourceBinding", "resourcebindings", namespaced=True)
-_CONDITION: Final = "UpgradeSucceeded"
-_SENTENCE: Final = 1024
 # What core and the function say of an XR whose new version does not work.
 _BROKEN: Final = ("Denied", "Invalid", "InvalidInput", "PipelineFailed", "PipelineBlocked")
 
@@ -49,40 +52,102 @@ class _Found:
     member: Member
     site: Site | None = None
     xr: _Object | None = None
-    binding: _Object | None = None
+    binding: Binding | None = None
 
 
-def reconcile(
-    platform: Platform,
-    sites: Mapping[str, Site],
-    promise: kept.Promise,
-    requests: Iterable[tuple[Of, kept.Request]],
-    now: str,
-) -> float:
-    """Have all XRs of a Promise on their versions; returns in how many seconds to look again.
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Selects them.
 
-    Args:
-        requests: The Promise's, with the cluster that each is on.
-        now: The time of day, as Kubernetes writes it.
-
-    Raises:
-        ClusterError: Something that may work later.
+    Attributes:
+        tell: Is called with a Promise's name, and news of its roll-out.
     """
-    about = f"roll-out of Promise {promise.name}"
-    try:
-        rollout = waves.read(promise.packed.body["metadata"].get("annotations") or {})
-    except InvalidError as error:
-        _report(sites, about, str(error))
-        return AGAIN
-    found = list(_found(platform, sites, promise, requests))
-    plan = waves.plan(rollout, [each.member for each in found])
-    _report(sites, about, plan.stopped)
-    for each in found:
-        if each.site is not None and each.xr is not None:
-            _select(each.site, each.xr, plan, each.member)
-        if each.binding is not None:
-            _say(platform, each.binding, each.member, now)
-    return AGAIN
+
+    platform: Platform
+    bindings: Bindings
+    ledger: Ledger
+    tell: Callable[[str, News], None]
+
+    def reconcile(
+        self, sites: Mapping[str, Site], promise: kept.Promise, requests: Iterable[tuple[Of, kept.Request]], now: str
+    ) -> float | None:
+        """Have all XRs of a Promise on their versions; returns in how many seconds to look again.
+
+        Where nothing is pinned or rolled out, nothing is asked of anybody, once XRs that had been are let go.
+
+        Args:
+            requests: The Promise's, with the cluster that each is on.
+            now: The time of day, as Kubernetes writes it.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        bound = self.bindings.of(promise.name)
+        if bound is None:
+            return SOON
+        try:
+            rollout = waves.read(promise.packed.body["metadata"].get("annotations") or {})
+        except InvalidError as error:
+            _report(sites, _about(promise.name), str(error))
+            return AGAIN
+        steered = self.ledger.steered(promise.name)
+        if not (rollout or bound or steered):
+            _report(sites, _about(promise.name), "")
+            return None
+        if rollout or bound:
+            self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
+        try:
+            found = list(_found(sites, promise, requests, bound))
+            self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
+        except ClusterError:
+            self.ledger.steer(promise.name)
+            raise
+        return AGAIN if rollout or bound else None
+
+    def first(self, sites: Mapping[str, Site], of: Of, holding: frozenset[str]) -> str | None:
+        """The version that a request's XR is made on; empty for the newest, None while that is not known.
+
+        What is pinned, and what moves while a roll-out holds it back, would else run the newest before it is steered.
+
+        Args:
+            holding: The clusters that may have an XR of the request.
+
+        Raises:
+            ClusterError: Something that may work later.
+        """
+        bound, promise = self.bindings.of(of.promise), self.platform.promises.store.get(Key("", of.promise))
+        if bound is None or promise is None:
+            return None
+        pinned = {each.of: each.version for each in bound}.get((of.namespace, of.name), LATEST)
+        if pinned != LATEST:
+            return pinned
+        if waves.ANNOTATION not in (promise.packed.body["metadata"].get("annotations") or {}):
+            return ""
+        for site in (sites[name] for name in sorted(holding & sites.keys()) if _is_reached(sites[name])):
+            xr = _listed(site, of.promise, of).get((of.namespace, of.name))
+            if xr is not None:
+                return _selected(xr) or _applied(xr)
+        return ""
+
+    def _bring(self, sites: Mapping[str, Site], promise: str, found: Iterable[_Found], plan: Plan, now: str) -> None:
+        _report(sites, _about(promise), plan.stopped)
+        if plan.message:
+            self.tell(promise, _news(plan))
+        for each in found:
+            if each.site is not None and each.xr is not None:
+                _select(each.site, each.xr, plan, each.member)
+            if each.binding is not None:
+                answer(self.platform, each.binding, each.member, now)
+
+
+def _about(promise: str) -> str:
+    return f"roll-out of Promise {promise}"
+
+
+def _news(plan: Plan) -> News:
+    if plan.stopped:
+        return News("Warning", "RolloutStopped", "Rollout", plan.message)
+    return News("Normal", "Rollout", "Rollout", plan.message)
 
 
 def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
@@ -91,16 +156,18 @@ def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
 
 
 def _found(
-    platform: Platform, sites: Mapping[str, Site], promise: kept.Promise, requests: Iterable[tuple[Of, kept.Request]]
+    sites: Mapping[str, Site],
+    promise: kept.Promise,
+    requests: Iterable[tuple[Of, kept.Request]],
+    bound: Iterable[Binding],
 ) -> Iterator[_Found]:
-    bindings = {_of(each): each for each in _bindings(platform, promise.name)}
+    by_request = {each.of: each for each in bound}
     there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_reached(site)}
     for of, request in requests:
         if not request.cluster:
             continue
-        binding = bindings.get((of.namespace, of.name))
-        pinned = str(binding["spec"]["version"]) if binding else ""
-        pinned = "" if pinned == LATEST else pinned
+        binding = by_request.get((of.namespace, of.name))
+        pinned = binding.version if binding and binding.version != LATEST else ""
         where = f"{request.cluster} {of.namespace}/{of.name}"
         if request.cluster not in there:
             labels = request.packed.body["metadata"].get("labels") or {}
@@ -116,24 +183,9 @@ def _is_reached(site: Site) -> bool:
     return site.ready and site.reach.status == "True" and not site.by_gitops
 
 
-def _bindings(platform: Platform, promise: str) -> Iterator[_Object]:
-    try:
-        for each in pages(platform.cluster, BINDING, {}, "list ResourceBindings"):
-            if each["spec"]["promiseRef"]["name"] == promise:
-                yield each
-    except ApiError as error:
-        if error.status not in (403, 404):  # an older Kratix; or nobody granted it: then nothing is pinned
-            raise
-
-
-def _of(binding: _Object) -> tuple[str, str]:
-    reference = binding["spec"]["resourceRef"]
-    return str(reference.get("namespace") or ""), str(reference["name"])
-
-
-def _listed(site: Site, promise: str) -> dict[tuple[str, str], _Object]:
+def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, str], _Object]:
     found: dict[tuple[str, str], _Object] = {}
-    query = {"labelSelector": mirror.selecting(promise)}
+    query = {"labelSelector": mirror.selecting(promise, one)}
     for made in site.own(kinds.XRD, promise):
         resource = xrs.kind_of(made.seen.manifest)
         if resource is None:
@@ -177,6 +229,11 @@ def _applied(xr: _Object) -> str:
     return str(_at(xr, "status", "kratix", "promise", "version") or "")
 
 
+def steers(xr: _Object) -> bool:
+    """Whether this bridge selects the version that an XR follows."""
+    return bool(_selected(xr)) and _is_ours(xr)
+
+
 def _is_ours(xr: _Object) -> bool:
     return any(entry.get("manager") == MANAGER for entry in xr["metadata"].get("managedFields") or ())
 
@@ -202,15 +259,33 @@ def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
         return
     if not wanted and not _is_ours(xr):
         return
+    _steer(site, xr, wanted)
+
+
+def keep(site: Site, xr: _Object) -> None:
+    """Have the version that an XR was made with steered as all others are, before the XR is applied without it.
+
+    Raises:
+        ClusterError: Something that may work later.
+    """
+    if _selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
+        _steer(site, xr, _selected(xr))
+
+
+def selecting(version: str) -> dict[str, Any]:
+    """What of an XR's `spec.crossplane` selects a version; nothing for the newest."""
+    return {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: version}}} if version else {}
+
+
+def _steer(site: Site, xr: _Object, version: str) -> None:
     metadata = xr["metadata"]
     found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))
-    selector = {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: wanted}}} if wanted else {}
     body = {
         "apiVersion": xr["apiVersion"],
         "kind": xr["kind"],
         # With its UID, so that one that is gone is not made anew.
         "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace"), "uid": metadata["uid"]},
-        "spec": {"crossplane": selector},
+        "spec": {"crossplane": selecting(version)},
     }
     body["metadata"] = {key: value for key, value in body["metadata"].items() if value}
     site.cluster.request(
@@ -219,36 +294,5 @@ def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
         query={"fieldManager": MANAGER},
         body=body,
         content_type=APPLY,
-        doing=f"select version {wanted or LATEST} for {said(xr)}",
-    )
-
-
-def _say(platform: Platform, binding: _Object, member: Member, now: str) -> None:
-    """What became of a binding's version, as Kratix says it of its own (dynamic_resource_request_controller.go)."""
-    given = binding.get("status") or {}
-    desired = member.pinned or member.selected or member.applied
-    status, reason, message = "Unknown", "UpgradeInProgress", f"on its way to version {desired or LATEST}"
-    after: dict[str, Any] = {}
-    if member.state == "failing":
-        status, reason, message = "False", "UpgradeFailed", f"version {desired}: {member.said}"
-        after["failedVersion"] = desired
-    elif member.state == "unknown":
-        message = member.said
-    elif member.state == "good" and member.applied == desired:
-        status, reason, message = "True", "UpgradeComplete", f"version {desired} is applied"
-        after |= {"lastAppliedVersion": member.applied, "failedVersion": None}
-    old: list[_Object] = given.get("conditions") or []
-    new = {"type": _CONDITION, "status": status, "reason": reason, "message": shorten(message, _SENTENCE)}
-    written = conditions.written(old, new, now)
-    if written is None and all(given.get(key) == value for key, value in after.items()):
-        return
-    metadata = binding["metadata"]
-    body = {
-        "metadata": {"resourceVersion": metadata["resourceVersion"]},
-        "status": {**after, "conditions": old if written is None else written},
-    }
-    path = BINDING.path(metadata["namespace"], metadata["name"], "status")
-    doing = f"write the status of ResourceBinding {metadata['namespace']}/{metadata['name']}"
-    platform.cluster.request(
-        "PATCH", path, query={"fieldManager": names.FIELD_MANAGER}, body=body, content_type=MERGE, doing=doing
+        doing=f"select version {version or LATEST} for {said(xr)}",
     )

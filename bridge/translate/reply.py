@@ -16,7 +16,7 @@ _REFERENCE: Final = "writeConnectionSecretToRef"
 # What of an XR's status is Crossplane's, or this function's on the XR's own cluster.
 _NOT_OWN: Final = ("conditions", "connectionDetails", "claimConditionTypes", "crossplane", "kratix")
 # What of a request's status is Kratix's (promise_controller.go: setStatusFieldsOnCRD; lib/resourceutil), or is what
-# comes back.
+# comes back. How its workflows are was at the top before `kratix` was there, and is in both places since.
 TAKEN: Final = (
     "conditions",
     "crossplane",
@@ -26,6 +26,7 @@ TAKEN: Final = (
     "message",
     "observedGeneration",
     "promiseVersion",
+    "resourceBindingVersion",
     "workflows",
     "workflowsFailed",
     "workflowsSucceeded",

@@ -69,7 +69,7 @@ class Plan:
     Attributes:
         wanted: The version of each XR, by name; empty to follow the newest.
         stopped: Why no further wave begins; empty where one does, or all are through.
-        message: How far it is.
+        message: Which wave is under way, and what holds it up that nobody there can mend; changes only with that.
     """
 
     wanted: Mapping[str, str]
@@ -127,8 +127,17 @@ def plan(rollout: Rollout | None, members: Sequence[Member]) -> Plan:
             return Plan(wanted, stopped, stopped)
         open_ = [m for m in wave if not _is_through(m, rollout.version)]
         if open_:
-            return Plan(wanted, "", f"{where} is under way: {_listed([m.name for m in open_])}")
-    return Plan(wanted, "", f"all {sum(map(len, waves))} are on {rollout.version}")
+            return Plan(wanted, "", f"{where} is under way: {_counted(len(wave))}{_held_up(open_)}")
+    return Plan(wanted, "", f"the roll-out to {rollout.version} is through: {_counted(sum(map(len, waves)))}")
+
+
+def _counted(number: int) -> str:
+    return f"{number} XR{'' if number == 1 else 's'}"
+
+
+def _held_up(members: Sequence[Member]) -> str:
+    unknown = [f"{m.name}: {m.said}" for m in members if m.state == "unknown"]
+    return f"; it waits for {_listed(unknown)}" if unknown else ""
 
 
 def _is_through(member: Member, version: str) -> bool:

@@ -69,11 +69,21 @@ def _owners(manifest: Manifest) -> Owners:
 
 def _owned(manifest: Manifest, owners: Owners) -> Manifest:
     manifest["metadata"]["managedFields"] = [
-        {"manager": name, "operation": "Apply", "paths": [list(path) for path in paths]}
+        {"manager": name, "operation": "Apply", "fieldsV1": _fields(paths), "paths": [list(path) for path in paths]}
         for name, paths in sorted(owners.items())
         if paths
     ]
     return manifest
+
+
+def _fields(paths: list[Path]) -> Manifest:
+    """As an API server says which fields a manager has; those of lists it tells too, which is left out."""
+    fields: Manifest = {}
+    for path in paths:
+        at = fields
+        for part in path:
+            at = at.setdefault(f"f:{part}", {})
+    return fields
 
 
 def _place(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,10 @@ from mirrorworld import CREATING, READY, REQUESTS, SYNCED, TEAM, Mirrored, mirro
 
 from bridge.api import names as own
 from bridge.clusters import APPLY
+from bridge.observed import owned
 from bridge.store import Key
 from bridge.sync import kinds, requests
+from bridge.sync.site import Task
 from function.api import names
 
 Manifest = dict[str, Any]
@@ -218,6 +220,55 @@ def test_a_lost_cluster_is_unknown_with_a_time_and_not_gone(two: Mirrored):
     assert two.where() == [lost]
 
 
+# What Kratix says in a request's status of its own: as published in 2024, at the top and in `kratix`, by workflow.
+_SUCCEEDED = {"name": "make", "phase": "Succeeded", "lastTransitionTime": "2026-11-25T11:00:00Z"}
+LAYOUTS: dict[str, Manifest] = {
+    "2024": {
+        "message": "Resource requested",
+        "observedGeneration": 1,
+        "conditions": [{"type": "PipelineCompleted", "status": "True", "reason": "PipelineExecutedSuccessfully"}],
+    },
+    "at the top, and in kratix": {
+        "message": "Pending",
+        "conditions": [{"type": "ConfigureWorkflowCompleted", "status": "True"}],
+        "workflows": 1,
+        "workflowsSucceeded": 1,
+        "workflowsFailed": 0,
+        "lastSuccessfulConfigureWorkflowTime": "2026-11-25T11:00:00Z",
+        "promiseVersion": "v1.0.0",
+        "resourceBindingVersion": "latest",
+        "kratix": {"workflows": {"pipelines": [_SUCCEEDED]}},
+    },
+    "by workflow": {
+        "conditions": [{"type": "Reconciled", "status": "Unknown", "reason": "Paused"}],
+        "healthStatus": {"state": "healthy"},
+        "kratix": {"workflows": {"configure": {"pipelines": [_SUCCEEDED]}}},
+    },
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_kratix_says_of_a_request_stays_kratixs(one: Mirrored, layout: str):
+    """Also while its cluster is lost, when what was known last is said again; and what a pipeline of Kratix's said."""
+    kratix = {**LAYOUTS[layout], "stage": "a pipeline's"}
+    one.request()
+    one.placed()
+    with one.platform.changed:
+        there = one.platform.objects[REQUESTS][Key(TEAM, "orders")]
+        one.platform.store(REQUESTS, {**there, "status": {**there["status"], **kratix}})
+    taken = {field: "the XR's" for field in kratix if field not in ("stage", "conditions")}
+    one.becomes("eu-1", SYNCED, READY, endpoint="cache.example.org", **taken)
+    one.until("it is told", lambda: one.told().get("endpoint"))
+    one.clusters["eu-1"].close()
+    one.bridge.fleet.sites["eu-1"].add("probe", [""])
+    one.until("it is lost", lambda: one.said().get("ready") == "Unknown")
+    one.settled()
+    assert {field: one.told().get(field) for field in kratix} == kratix
+    found = one.platform.there(REQUESTS)[Key(TEAM, "orders")]
+    own = [owned(found, entry["manager"], "status") for entry in found["metadata"]["managedFields"]]
+    assert own == [{"crossplane", "endpoint"}], "and the bridge owns nothing of it"
+
+
 PIPELINES = {
     "resource": {
         "configure": [{"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p"}}]
@@ -262,6 +313,9 @@ def test_a_workflow_never_runs_twice(one: Mirrored, name: str):
         return
     one.until("it is refused", lambda: any(reason.startswith(refused) for _, reason in verdicts(one)))
     assert [about for about, _ in verdicts(one)] == ["of Promise cache"]
+    [(_, why)] = verdicts(one)
+    news = ("Refused", f"Its requests are not mirrored: {why}")
+    one.until("it is told on the Promise", lambda: news in one.events())
     one.settled()
     assert one.where() == []
     one.put(mirrored())
@@ -518,12 +572,18 @@ def test_reports_of_a_cluster_are_nobodys_business(one: Mirrored):
     one.settled()
     one.until("it is reported", lambda: one.status("eu-1").get("counts"))
     one.settled()
-    adds = one.bridge.fleet.sites["eu-1"].queue.numbers().adds
+    placed, place = [], one.bridge.mirrors.place
+
+    def noted(task: Task) -> float | None:
+        placed.append(task)
+        return place(task)
+
+    one.bridge.mirrors.place = noted  # type: ignore[method-assign]
     with one.platform.changed:
         before = one.platform.objects[kinds.CLUSTER][Key("", "eu-1")]
         one.platform.store(kinds.CLUSTER, {**before, "status": {**before["status"], "coreVersion": "v9"}})
     one.settled()
-    assert one.bridge.fleet.sites["eu-1"].queue.numbers().adds == adds
+    assert not placed
 
 
 def test_a_restart_writes_nothing(two: Mirrored):

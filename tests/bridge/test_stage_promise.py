@@ -81,6 +81,33 @@ def test_a_dry_run_of_kratix_has_the_documents_that_a_real_one_has(tmp_path: Pat
     assert {p.name for p in (tmp_path / "output").glob("*")} == set(delivered(simulated(case))[0])
 
 
+_PIPELINES = [{"name": "make", "phase": "Failed", "message": "no", "lastTransitionTime": "2026-11-25T11:00:00Z"}]
+# How Kratix says how its workflow is: as published in 2024, for all workflows, and by workflow. The function's is the last.
+LAYOUTS = {
+    "2024": {"conditions": [{"type": "PipelineCompleted", "status": "False"}], "message": "Pending"},
+    "in one list": {"workflows": 1, "workflowsFailed": 1, "kratix": {"workflows": {"pipelines": _PIPELINES}}},
+    "by workflow": {"kratix": {"workflows": {"configure": {"pipelines": _PIPELINES}}}},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_how_kratix_says_its_workflow_is_does_not_count(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    name, case = next((n, c) for n, c in sorted(XRS.items()) if delivered(simulated(c))[0])
+    [step] = case.steps
+    wrote = []
+    for status in ({}, LAYOUTS[layout]):
+        root = tmp_path / ("with" if status else "without")
+        root.mkdir()
+        request = {**case.xr, **({"status": status} if status else {})}
+        assert ran(root, capsys, request, step.input, context=ROOT / "example/postgres")[0] == 0, name
+        written = [path for part in ("output", "metadata") for path in sorted((root / part).rglob("*"))]
+        wrote.append({str(path.relative_to(root)): path.read_text() for path in written if path.is_file()})
+    assert wrote[0] == wrote[1]
+    assert wrote[0]
+
+
 def ran(
     root: Path,
     capsys: pytest.CaptureFixture[str],

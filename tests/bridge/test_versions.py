@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bridgeworld import CACHES, bridge, held
+from fakeapi import Fault
 from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.store import Key
-from bridge.sync import versions
+from bridge.sync import bindings, requests, versions
 from bridge.sync.site import Task
 
 Manifest = dict[str, Any]
@@ -20,20 +22,20 @@ BROKEN = {"type": "WorkflowCompleted", "status": "False", "reason": "PipelineFai
 
 @pytest.fixture
 def one() -> Iterator[Mirrored]:
-    with mirrored_world("eu-1", others=(versions.BINDING,)) as world:
+    with mirrored_world("eu-1", others=(bindings.BINDING,)) as world:
         yield world
 
 
 def binding(world: Mirrored, version: str, name: str = "orders") -> None:
     spec = {"version": version, "promiseRef": {"name": "cache"}, "resourceRef": {"name": name, "namespace": TEAM}}
-    before = world.platform.there(versions.BINDING).get(Key(TEAM, name)) or {}
+    before = world.platform.there(bindings.BINDING).get(Key(TEAM, name)) or {}
     world.platform.put(
-        versions.BINDING, name, TEAM, spec=spec, **({"status": before["status"]} if "status" in before else {})
+        bindings.BINDING, name, TEAM, spec=spec, **({"status": before["status"]} if "status" in before else {})
     )
 
 
 def told(world: Mirrored, name: str = "orders") -> tuple[str, str, Any, Any]:
-    status = world.platform.there(versions.BINDING)[Key(TEAM, name)].get("status") or {}
+    status = world.platform.there(bindings.BINDING)[Key(TEAM, name)].get("status") or {}
     [condition] = status.get("conditions") or [{}]
     reason, message = condition.get("reason", ""), condition.get("message", "")
     return reason, message, status.get("lastAppliedVersion"), status.get("failedVersion")
@@ -110,8 +112,6 @@ def test_what_somebody_set_on_an_xr_is_not_overruled(one: Mirrored):
     there = one.xr("eu-1")
     assert there is not None
     selector = {"matchLabels": {"kratix.io/promise-version": "v1.0.0"}}
-    from bridgeworld import CACHES
-
     with api.changed:
         api.store(CACHES, {**there, "spec": {**there["spec"], "crossplane": {"compositionRevisionSelector": selector}}})
     binding(one, "v2.0.0")
@@ -121,7 +121,7 @@ def test_what_somebody_set_on_an_xr_is_not_overruled(one: Mirrored):
 
 
 def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
-    with mirrored_world("eu-1", "eu-2", others=(versions.BINDING,)) as world:
+    with mirrored_world("eu-1", "eu-2", others=(bindings.BINDING,)) as world:
         where = {}
         for name, env in (("one", "dev"), ("two", "dev"), ("three", "prod"), ("four", "prod"), ("five", "prod")):
             world.request(name, labels={"env": env})
@@ -148,6 +148,8 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
             return [each["reason"] for each in world.status(cluster).get("refused", ())]
 
         until(world, "it is said", lambda: refused("eu-1") == [stopped] and refused("eu-2") == [stopped])
+        news = {("Rollout", "wave 1 of 2 to v2.0.0 is under way: 2 XRs"), ("RolloutStopped", stopped)}
+        until(world, "it is told on the Promise", lambda: news <= set(world.events()))
         assert on() == first, "nobody else is moved"
         runs(world, where["two"], "v2.0.0", name="two")
         until(world, "the second wave begins", lambda: on() == {**first, "three": v2, "four": v2})
@@ -168,12 +170,150 @@ def test_a_roll_out_that_cannot_be_read_is_said(one: Mirrored):
     assert selected(one, "eu-1") == ""
 
 
-def test_without_bindings_and_roll_outs_nothing_is_written(one: Mirrored):
+def test_without_bindings_and_roll_outs_nothing_is_asked_or_written(one: Mirrored):
     one.request()
     one.placed()
     runs(one, "eu-1", "v1.0.0")
     one.settled()
-    one.bridge.queue.add(Task(versions.NAME, "", "cache"))
-    one.settled()
+    before = lists(one)
+    for _ in range(3):
+        one.bridge.queue.add(Task(versions.NAME, "", "cache"))
+        one.settled()
+    assert lists(one) == before, "neither ResourceBindings nor XRs are listed"
+    assert one.bridge.queue.numbers().delayed == 0, "and nothing waits to be looked at again"
     managers = {entry["manager"] for entry in one.xr("eu-1")["metadata"]["managedFields"]}
     assert managers and versions.MANAGER not in managers
+
+
+def lists(world: Mirrored) -> int:
+    """How many lists of bindings and of XRs were asked for; sweeps have none meanwhile."""
+    asked = [*world.platform.asked("list"), *world.clusters["eu-1"].asked("list")]
+    return sum(each.path.endswith(("/resourcebindings", "/caches")) for each in asked)
+
+
+def test_a_binding_that_is_gone_pins_nothing(one: Mirrored):
+    one.request()
+    one.placed()
+    binding(one, "v1.0.0")
+    one.until("it selects it, without being asked to look", lambda: selected(one, "eu-1") == "v1.0.0")
+    one.platform.delete(bindings.BINDING, "orders", TEAM)
+    one.until("it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_binding_that_went_while_no_bridge_ran_pins_nothing(one: Mirrored):
+    one.request()
+    one.placed()
+    binding(one, "v1.0.0")
+    one.until("it selects it", lambda: selected(one, "eu-1") == "v1.0.0")
+    one.bridge.stop()
+    one.platform.delete(bindings.BINDING, "orders", TEAM)
+    with bridge(one.platform) as again:
+        one.bridge = again
+        one.until("it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_roll_out_that_went_while_its_cluster_was_lost_holds_nobody_back(one: Mirrored):
+    one.request(labels={"env": "dev"})
+    one.placed()
+    runs(one, "eu-1", "v1.0.0")
+    one.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v1.0.0", "waves": [{"env": "dev"}]})}))
+    one.until("it selects it", lambda: selected(one, "eu-1") == "v1.0.0")
+    one.clusters["eu-1"].close()
+    one.until("it is lost", lambda: one.condition("eu-1", "Reachable")[0] == "False")
+    one.put(mirrored())
+    one.settled()
+    one.clusters["eu-1"].reopen()
+    one.until("it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_bridge_that_begins_unpins_nothing_before_it_has_read_what_is_pinned(one: Mirrored):
+    one.request()
+    one.placed()
+    binding(one, "v1.0.0")
+    one.until("it selects it", lambda: selected(one, "eu-1") == "v1.0.0")
+    one.bridge.stop()
+    with held(one.platform, "GET", bindings.BINDING.path()) as gate, bridge(one.platform) as again:
+        one.bridge = again
+        gate.until_reached()
+        one.until("XRs were looked at", lambda: again.mirrors._ledger.is_swept("eu-1", "cache"))
+        again.queue.add(Task(versions.NAME, "", "cache"))
+        one.until("it waits", lambda: again.queue.numbers().delayed)
+        assert selected(one, "eu-1") == "v1.0.0"
+        gate.open()
+        again.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
+        one.settled()
+        assert selected(one, "eu-1") == "v1.0.0"
+
+
+def births(world: Mirrored, cluster: str, name: str = "orders") -> list[str]:
+    """The versions that XRs of a name were made on, in the order in which they were made."""
+    events = world.clusters[cluster].history[CACHES]
+    made = [manifest for _, kind, manifest in events if kind == "ADDED" and manifest["metadata"]["name"] == name]
+    return [_version(xr) for xr in made]
+
+
+def _version(xr: Manifest) -> str:
+    selector = xr["spec"].get("crossplane", {}).get("compositionRevisionSelector", {})
+    return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
+
+
+def test_what_is_pinned_is_made_on_its_version(one: Mirrored):
+    """An XR that ran the newest first, and then the one it is pinned to, would have been upgraded and rolled back."""
+    binding(one, "v1.0.0")
+    one.until("it is read", lambda: one.bridge.mirrors._bindings.of("cache"))
+    one.request(size="small")
+    one.placed()
+    one.until("it is steered", lambda: versions.steers(one.xr("eu-1") or {"metadata": {}}))
+    assert births(one, "eu-1") == ["v1.0.0"]
+    one.request(size="large")
+    one.until("it follows its request", lambda: (one.xr("eu-1") or {})["spec"]["size"] == "large")
+    one.settled()
+    assert selected(one, "eu-1") == "v1.0.0", "whoever applies the rest does not take it away"
+    one.platform.delete(bindings.BINDING, "orders", TEAM)
+    one.until("it follows the newest", lambda: selected(one, "eu-1") == "")
+
+
+def test_a_bridge_that_ended_right_after_it_made_a_pinned_xr(one: Mirrored):
+    binding(one, "v1.0.0")
+    one.until("it is read", lambda: one.bridge.mirrors._bindings.of("cache"))
+    original = one.clusters["eu-1"].fault
+
+    def refuse(request: Any) -> Fault:
+        found = original(request)
+        return Fault(status=500) if request.query.get("fieldManager") == versions.MANAGER else found
+
+    one.clusters["eu-1"].fault = refuse  # type: ignore[method-assign]
+    one.request(size="small")
+    one.until("it is made", lambda: one.xr("eu-1"))
+    one.bridge.stop()
+    one.clusters["eu-1"].fault = original  # type: ignore[method-assign]
+    with bridge(one.platform) as again:
+        one.bridge = again
+        one.request(size="large")
+        one.until("it follows its request", lambda: (one.xr("eu-1") or {})["spec"].get("size") == "large")
+        one.until("it is steered", lambda: versions.steers(one.xr("eu-1") or {"metadata": {}}))
+        assert selected(one, "eu-1") == "v1.0.0"
+
+
+def test_what_moves_while_a_roll_out_holds_it_back_is_made_on_the_version_that_it_had():
+    with mirrored_world("eu-1", "eu-2", others=(bindings.BINDING,)) as world:
+        for name, env in (("one", "dev"), ("two", "prod")):
+            world.request(name, labels={"env": env})
+            runs(world, world.placed(name), "v1.0.0", name=name)
+        waves = {"version": "v2.0.0", "waves": [{"env": "dev"}, {"env": "prod"}]}
+        world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+        old = world.where("two")[0]
+        until(world, "it is held back", lambda: selected(world, old, "two") == "v1.0.0")
+        new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+        world.drain(old)
+        world.until("it moves", lambda: world.xr(new, "two"))
+        assert births(world, new, "two") == ["v1.0.0"]
+
+
+def test_an_older_kratix_has_no_bindings_and_roll_outs_work():
+    with mirrored_world("eu-1") as world:
+        world.request(labels={"env": "dev"})
+        world.placed()
+        runs(world, "eu-1", "v1.0.0")
+        world.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v2.0.0", "waves": [{"env": "dev"}]})}))
+        until(world, "it is moved", lambda: selected(world, "eu-1") == "v2.0.0")

@@ -37,25 +37,29 @@ CASES = {
     "first wave": Case(
         TWO,
         [at("a", DEV), at("b", PROD, version="", applied="v1")],
-        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: a"),
+        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: 1 XR"),
         "who waits stays on what was applied, though a newer one is published",
     ),
     "second wave": Case(
         TWO,
         [at("a", DEV, "v2"), at("b", PROD)],
-        Plan({"a": "v2", "b": "v2"}, "", "wave 2 of 2 to v2 is under way: b"),
+        Plan({"a": "v2", "b": "v2"}, "", "wave 2 of 2 to v2 is under way: 1 XR"),
         "the first is through",
     ),
     "not yet ready": Case(
         TWO,
         [at("a", DEV, "v2", state="moving"), at("b", PROD)],
-        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: a"),
+        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: 1 XR"),
         "applied is not enough",
     ),
     "lost cluster": Case(
         TWO,
-        [at("a", DEV, "v2", state="unknown"), at("b", PROD)],
-        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: a"),
+        [at("a", DEV, "v2", state="unknown", said="its cluster is not reached"), at("b", PROD), at("c", DEV)],
+        Plan(
+            {"a": "v2", "b": "v1", "c": "v2"},
+            "",
+            "wave 1 of 2 to v2 is under way: 2 XRs; it waits for a: its cluster is not reached",
+        ),
         "what is not known is not good",
     ),
     "stop": Case(
@@ -71,22 +75,22 @@ CASES = {
     "failing before": Case(
         TWO,
         [at("a", DEV, state="failing"), at("b", PROD)],
-        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: a"),
+        Plan({"a": "v2", "b": "v1"}, "", "wave 1 of 2 to v2 is under way: 1 XR"),
         "what failed on the old version may be mended by the new",
     ),
     "roll back": Case(
         Rollout("v1", (DEV, PROD)),
         [at("a", DEV, "v2", state="failing"), at("b", PROD)],
-        Plan({"a": "v1", "b": "v1"}, "", "wave 1 of 2 to v1 is under way: a"),
+        Plan({"a": "v1", "b": "v1"}, "", "wave 1 of 2 to v1 is under way: 1 XR"),
         "rolling back is a roll-out of the earlier version",
     ),
     "through": Case(
         TWO,
         [at("a", DEV, "v2"), at("b", PROD, "v2"), at("c", {}), at("d", DEV, pinned="v1")],
-        Plan({"a": "v2", "b": "v2", "c": "v1", "d": "v1"}, "", "all 2 are on v2"),
+        Plan({"a": "v2", "b": "v2", "c": "v1", "d": "v1"}, "", "the roll-out to v2 is through: 2 XRs"),
         "pinned ones and those in no wave stay",
     ),
-    "nobody": Case(TWO, [], Plan({}, "", "all 0 are on v2"), "a Promise without requests"),
+    "nobody": Case(TWO, [], Plan({}, "", "the roll-out to v2 is through: 0 XRs"), "a Promise without requests"),
 }
 
 
@@ -132,7 +136,7 @@ def test_it_comes_to_an_end_where_nothing_fails(members: list[Member]) -> None:
         ]
     free = [m for m in members if m.labels and not m.pinned]
     assert all(m.applied == "v2" for m in free)
-    assert plan(TWO, members).message == f"all {len(free)} are on v2"
+    assert plan(TWO, members).message == f"the roll-out to v2 is through: {len(free)} XR{'' if len(free) == 1 else 's'}"
 
 
 WRONG = {
