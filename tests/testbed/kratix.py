@@ -109,18 +109,19 @@ class Kratix:
         self.plane.run.kill(self.plane.process(_MANAGER))
 
     @property
-    def _repository(self) -> Path:
+    def repository(self) -> Path:
+        """The state store: a bare Git repository."""
         return self.plane.folder / f"git/{STORE}.git"
 
     def files(self) -> dict[str, str]:
         """What is in the state store now: each file's text, by its path."""
-        repository = self._repository
+        repository = self.repository
         commit = _git(repository, "rev-parse", "main").strip()  # Kratix may write while this reads
         paths = [path for path in _git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if path]
         return {path: plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
 
     def _start_git(self) -> None:
-        repository = self._repository
+        repository = self.repository
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repository], check=True)
         # The branch has to be there before Kratix writes to it.
         tree = _git(repository, "hash-object", "-t", "tree", "-w", "/dev/null").strip()

@@ -1,0 +1,23 @@
+"""The how-to guides that need no cluster: each command is run, and prints what the page shows (see pages.py).
+
+Those that need one are in tests/e2e/test_tutorials.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import pages
+
+GUIDES = [page for page in sorted((pages.DOCS / "how-to").glob("*.md")) if page.stem not in pages.ON_CLUSTERS]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_works_as_it_says(page: Path, tmp_path: Path, update: bool):
+    for name in ("example", "package"):
+        (tmp_path / name).symlink_to(pages.ROOT / name)
+    with pages.Terminal(tmp_path, [Path(sys.executable).parent], {}) as terminal:
+        pages.follow(page, terminal, update=update)
