@@ -126,7 +126,7 @@ class Carried:
 def _made(cluster: Cluster, at: str, xrs: Mapping[str, Manifest], version: str) -> Iterator[str]:
     """What the function composes of XRs, and what delete pipelines leave."""
     maps = {m["metadata"]["name"]: m for m in cluster.list("v1", "ConfigMap", NAMESPACE)}
-    composed = {name: m["data"].get("version") for name, m in maps.items() if name.startswith(f"{PROMISE}-")}
+    composed = {name: m["data"]["version"] for name, m in maps.items() if "version" in (m.get("data") or {})}
     if composed != {f"{PROMISE}-{name}": version for name in xrs}:
         odd = {name for name, found in composed.items() if found != version}
         yield f"{at} has composed {sorted(odd | composed.keys() ^ {f'{PROMISE}-{name}' for name in xrs})}"
