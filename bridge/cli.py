@@ -18,6 +18,8 @@ import typer
 
 from bridge import promises, publish, stages, start
 from bridge.errors import FolderError
+from bridge.graph import command as graph
+from bridge.status import command as status
 from function.simulate import process
 
 # gRPC, protobuf, rich's tables and the function itself are imported where they are used: help is there at once.
@@ -46,8 +48,10 @@ class Output(StrEnum):
     json = "json"
 
 
+app.command()(graph.graph)
 app.command()(publish.publish)
 app.command()(start.bridge)
+app.command()(status.status)
 app.add_typer(promises.app)
 app.add_typer(stages.app)
 

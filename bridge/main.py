@@ -28,6 +28,8 @@ from bridge.metrics import Counted, Live, Metrics
 from bridge.probes import Pages, Server
 from bridge.release import Released
 from bridge.sync import kinds
+from bridge.ui import serving
+from bridge.ui.serving import Page
 from bridge.watch import Health
 from bridge.wiring import Bridge, Options, Outside
 
@@ -56,6 +58,7 @@ class Flags:
     workers: int
     dry_run: bool
     release: bool
+    page: Page | None = None
 
 
 def run(flags: Flags) -> int:
@@ -87,6 +90,9 @@ class _Process:
         server = Server(self._flags.listen, Pages(self._sick, self._unready, self._metrics.text))
         server.start()
         _log.info("listening on %s", server.address)
+        if self._flags.page is not None:
+            ui = serving.serve(self._flags.page, lambda: self._local("platform"), time.monotonic)
+            _log.info("the page is on %s/ui/", ui.address)
         identity = self._identity()
         if identity is None:
             return OK

@@ -10,15 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from bridge import histogram, queue
+from bridge import queue
 from bridge.clusters import Answer, Cluster
 from bridge.errors import ApiError, UnreachableError
 from bridge.watch import Health
+from function.api.histogram import Histogram as Counts
 
 # controller-runtime's (pkg/internal/controller/metrics/metrics.go).
 _RECONCILE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -49,6 +58,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # it has no hints
         self._registry = CollectorRegistry()
         self._registry.register(_Collector(live))
+        ProcessCollector(registry=self._registry)
         controller = ("controller",)
         self._reconciles = Counter(
             "controller_runtime_reconcile",
@@ -83,8 +93,8 @@ class Metrics:
         """A reconcile ended: success, requeue_after or error."""
         self._reconciles.labels(controller, result).inc()
         self._seconds.labels(controller).observe(seconds)
-        if result == "error":
-            self._errors.labels(controller).inc()
+        # There from the first reconcile on, as in controller-runtime: a rate needs a zero before the first one.
+        self._errors.labels(controller).inc(int(result == "error"))
 
     def under_way(self, controller: str, change: int) -> None:
         """A reconcile began, 1, or ended, -1."""
@@ -166,7 +176,7 @@ def _queues(found: Mapping[str, queue.Numbers]) -> Iterator[Metric]:
         for queue_name, numbers in sorted(found.items()):
             counter.add_metric([queue_name], value(numbers))
         yield counter
-    histograms: Mapping[str, tuple[str, Callable[[queue.Numbers], histogram.Histogram]]] = {
+    histograms: Mapping[str, tuple[str, Callable[[queue.Numbers], Counts]]] = {
         "workqueue_queue_duration_seconds": ("How long keys waited.", lambda n: n.waited),
         "workqueue_work_duration_seconds": ("How long work on a key took.", lambda n: n.worked),
     }
@@ -174,16 +184,8 @@ def _queues(found: Mapping[str, queue.Numbers]) -> Iterator[Metric]:
         family = HistogramMetricFamily(name, said, labels=["name"])
         for queue_name, numbers in sorted(found.items()):
             took = of(numbers)
-            family.add_metric([queue_name], _cumulative(took), took.total)
+            family.add_metric([queue_name], took.cumulative(), took.total)
         yield family
-
-
-def _cumulative(took: histogram.Histogram) -> list[tuple[str, float]]:
-    buckets, total = [], 0
-    for bound, count in zip((*histogram.BUCKETS, float("inf")), took.counts, strict=True):
-        total += count
-        buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
-    return buckets
 
 
 def _watches(found: Mapping[tuple[str, str], Health]) -> Iterator[Metric]:

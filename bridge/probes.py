@@ -28,6 +28,18 @@ class Pages:
     metrics: Callable[[], bytes]
 
 
+def bound(address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT.
+
+    Raises:
+        StartError: It is none.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal()):
+        raise StartError(f"cannot listen on {address}: it must be HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
 class Server:
     """Serves the pages, in threads of its own.
 
@@ -39,12 +51,9 @@ class Server:
     """
 
     def __init__(self, address: str, pages: Pages) -> None:
-        host, colon, port = address.rpartition(":")
-        if not colon or not (port.isascii() and port.isdecimal()):
-            raise StartError(f"cannot listen on {address}: it must be HOST:PORT")
         handler = type("Handler", (_Handler,), {"pages": pages})
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+            self._server = ThreadingHTTPServer(bound(address), handler)
         except (OSError, OverflowError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             raise StartError(f"cannot listen on {address}: {cause}") from None

@@ -13,12 +13,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from bridge.backoff import Backoff
-from bridge.histogram import Histogram
+from function.api.histogram import Histogram
 
 Key = TypeVar("Key", bound=Hashable)
+# controller-runtime's buckets for workqueue_*_seconds: 10 ns to 1,000 s (pkg/internal/metrics/workqueue.go), whose
+# dashboards people have.
+BUCKETS: Final = tuple(1e-8 * 10**power for power in range(12))
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +79,8 @@ class Queue(Generic[Key]):
         self._closed = False
         self._adds = 0
         self._retries = 0
-        self._waited = Histogram()
-        self._worked = Histogram()
+        self._waited = Histogram(BUCKETS)
+        self._worked = Histogram(BUCKETS)
 
     def add(self, key: Key) -> None:
         """Have a key worked on, soon."""

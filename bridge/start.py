@@ -29,6 +29,12 @@ _DRY = typer.Option("--dry-run", help="Print what would change on the clusters, 
 _RELEASE = typer.Option(
     "--release", help="Take the bridge's finalizer off all XRs, and end: before it is uninstalled. Stop bridges first."
 )
+_UI = typer.Option(
+    "--ui-address",
+    metavar="HOST:PORT",
+    help="For the page /ui: see docs/status.md. By default there is none. Without --ui-tls on loopback alone.",
+)
+_UI_TLS = typer.Option("--ui-tls", metavar="FOLDER", help="With tls.crt and tls.key of the page.")
 _TEXT = typer.Option("--text", help="Log for people; by default JSON.")
 _DEBUG = typer.Option("--debug", "-d", help="Log more.")
 
@@ -39,6 +45,8 @@ def bridge(
     namespace: Annotated[str, _NAMESPACE] = NAMESPACE,
     identity: Annotated[str, _IDENTITY] = "",
     listen: Annotated[str, _LISTEN] = "0.0.0.0:8080",
+    ui_address: Annotated[str, _UI] = "",
+    ui_tls: Annotated[Path | None, _UI_TLS] = None,
     lease_namespace: Annotated[str, _LEASE] = LEASE_NAMESPACE,
     resync: Annotated[str, _RESYNC] = "10m",
     workers: Annotated[int, _WORKERS] = 4,
@@ -57,10 +65,12 @@ def bridge(
     Examples:
       kratix-crossplane bridge
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --text --listen 127.0.0.1:8080
+      kratix-crossplane bridge --kubeconfig ~/.kube/platform --ui-address 127.0.0.1:8081
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --dry-run
       kratix-crossplane bridge --kubeconfig ~/.kube/platform --release
     """
     from bridge import log, main
+    from bridge.ui.serving import Page
     from function.api.fields import seconds
 
     try:
@@ -69,9 +79,22 @@ def bridge(
         raise typer.BadParameter(str(error), param_hint="--resync") from None
     if dry_run and release:
         raise typer.BadParameter("changes XRs, and --dry-run changes nothing", param_hint="--release")
+    if ui_tls is not None and not ui_address:
+        raise typer.BadParameter("goes with --ui-address", param_hint="--ui-tls")
     log.to_stderr(for_people=text or dry_run or release, verbose=debug, quiet=dry_run or release)
+    page = Page(ui_address, ui_tls) if ui_address else None
     flags = main.Flags(
-        kubeconfig, context, namespace, identity, listen, lease_namespace, float(period), workers, dry_run, release
+        kubeconfig,
+        context,
+        namespace,
+        identity,
+        listen,
+        lease_namespace,
+        float(period),
+        workers,
+        dry_run,
+        release,
+        page,
     )
     try:
         return main.run(flags)

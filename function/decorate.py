@@ -20,16 +20,25 @@ def apply(decorations: Sequence[Decoration], documents: Sequence[Document], scop
     Raises:
         InvalidError: A template that cannot be evaluated, or a result that is no manifest any more.
     """
-    return tuple(_decorated(document, decorations, scope) for document in documents)
+    patches: dict[int, Mapping[str, Any]] = {}
+    return tuple(_decorated(document, decorations, scope, patches) for document in documents)
 
 
-def _decorated(document: Document, decorations: Sequence[Decoration], scope: cel.Scope) -> Document:
+def _decorated(
+    document: Document, decorations: Sequence[Decoration], scope: cel.Scope, patches: dict[int, Mapping[str, Any]]
+) -> Document:
     body = document.manifest
     if body is None:
         return document  # a file that is no manifest goes out as it is
     for i, decoration in enumerate(decorations):
         if _matches(decoration.match, document, body):
-            body = _applied(decoration, body, scope.extend(document=body), f"decorate[{i}]")
+            patch = patches.get(i)
+            if patch is None:
+                inner = scope.extend(document=body)
+                patch = _patch(decoration, inner, f"decorate[{i}]")
+                if "document" not in inner.used:
+                    patches[i] = patch  # it is the same for every document
+            body = merged(body, patch)
     if body is document.manifest:
         return document
     try:
@@ -48,7 +57,7 @@ def _matches(match: Match, document: Document, body: Mapping[str, Any]) -> bool:
     )
 
 
-def _applied(decoration: Decoration, body: Mapping[str, Any], scope: cel.Scope, path: str) -> Mapping[str, Any]:
+def _patch(decoration: Decoration, scope: cel.Scope, path: str) -> Mapping[str, Any]:
     patch: dict[str, Any] = {}
     for field, values in (("labels", decoration.labels), ("annotations", decoration.annotations)):
         if values:
@@ -58,8 +67,7 @@ def _applied(decoration: Decoration, body: Mapping[str, Any], scope: cel.Scope, 
             patch = merged(patch, {"metadata": {field: texts}})
     if decoration.patch:
         patch = merged(patch, cel.fill(decoration.patch, scope, f"{path}.patch", cel.DOCUMENT), keep_nulls=True)
-    result: Mapping[str, Any] = merged(body, patch)
-    return result
+    return patch
 
 
 def merged(target: Any, patch: Any, *, keep_nulls: bool = False) -> Any:
@@ -68,12 +76,13 @@ def merged(target: Any, patch: Any, *, keep_nulls: bool = False) -> Any:
     Args:
         keep_nulls: Compose two patches instead: null still means "remove" for whoever applies the result.
     """
-    if not isinstance(patch, Mapping):
+    if not isinstance(patch, dict):
         return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
+    result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None and not keep_nulls:
             result.pop(key, None)
         else:
-            result[key] = merged(result.get(key), value, keep_nulls=keep_nulls)
+            inner = isinstance(value, dict)
+            result[key] = merged(result.get(key), value, keep_nulls=keep_nulls) if inner else value
     return result

@@ -11,46 +11,70 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
-from function import cel, checks, decorate, deliver, documents, groups, read, report, schedule, workflow
+from function import (
+    cel,
+    checks,
+    decorate,
+    deliver,
+    documents,
+    groups,
+    log,
+    metrics,
+    read,
+    report,
+    schedule,
+    structs,
+    trace,
+    workflow,
+)
 from function.api import names
-from function.api.errors import InvalidError
+from function.api.errors import InvalidError, shorten
 from function.kept import Kept
 from function.model import Hold, Host, Outcome, Schedule, Seen, Verdict, objects
 
-# Of as many XRs, and bytes of their requests, as one process keeps the last answer.
+# Of as many XRs as one process keeps the last answer, and bytes of these.
 _ANSWERS = 2048
-_ANSWERED = 16 * 2**20
+_ANSWERED = 4 * 2**20
 _log = logging.getLogger("function-kratix")
 
 
-class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
-    """The gRPC service that Crossplane calls.
+class FunctionRunner:
+    """What Crossplane calls.
 
     Most of its calls ask the same as the last one for that XR, because a ttl has passed: what was answered then is the
     answer, where it follows from the request alone.
+
+    Args:
+        numbers: What is counted.
     """
 
-    def __init__(self) -> None:
-        self._answers = Kept[bytes](_ANSWERS, _ANSWERED)
+    def __init__(self, numbers: metrics.Numbers) -> None:
+        self._numbers = numbers
+        self._answers = Kept[tuple[bytes, metrics.Answer]](_ANSWERS, _ANSWERED)
 
-    async def RunFunction(  # noqa: N802 - the name is gRPC's
-        self,
-        req: fnv1.RunFunctionRequest,
-        _: grpc.aio.ServicerContext[fnv1.RunFunctionRequest, fnv1.RunFunctionResponse],
-    ) -> fnv1.RunFunctionResponse:
-        """Run the Promise's logic for one XR."""
+    def answer(self, req: fnv1.RunFunctionRequest) -> tuple[bytes, metrics.Answer]:
+        """Run the Promise's logic for one XR.
+
+        Returns:
+            A RunFunctionResponse, serialized: what is kept goes out as it is. And what was counted of it.
+        """
         made: list[fnv1.RunFunctionResponse] = []
 
-        def answer() -> bytes:
-            made.append(run(req))
-            return made[0].SerializeToString()
+        def work_out() -> tuple[bytes, metrics.Answer]:
+            rsp, given = answer(req)
+            made.append(rsp)
+            return rsp.SerializeToString(deterministic=True), given
 
-        content = self._answers.get(req, answer, lambda _: report.is_timeless(made[0]))
-        return made[0] if made else fnv1.RunFunctionResponse.FromString(content)
+        def weigh(value: tuple[bytes, metrics.Answer]) -> int | None:
+            return len(value[0]) if report.is_timeless(made[0]) else None
+
+        content, given = work_out() if read.is_large(req) else self._answers.get(req, work_out, weigh)
+        self._numbers.answered(given, again=not made)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("answered", extra=log.about(xr=named(req), outcome=given.outcome, seconds=given.expressions))
+        return content, given
 
 
 def host() -> Host:
@@ -64,26 +88,50 @@ def run(req: fnv1.RunFunctionRequest, where: Host | None = None) -> fnv1.RunFunc
     Args:
         where: The clock and the image; those of this process where it is not given.
     """
+    return answer(req, where)[0]
+
+
+def answer(req: fnv1.RunFunctionRequest, where: Host | None = None) -> tuple[fnv1.RunFunctionResponse, metrics.Answer]:
+    """As `run`, with what is counted of it."""
     try:
         try:
-            seen = read.request(req, read.plan(req), where or host())
+            with trace.span("read"):
+                seen = read.request(req, read.plan(req), where or host())
         except InvalidError as error:
-            return report.invalid(req, str(error))
-        return report.response(req, seen, decide(seen))
+            return report.invalid(req, str(error)), metrics.Answer(metrics.INVALID)
+        scope = cel.Scope(seen.variables)
+        outcome = decide(seen, scope)
+        with trace.span("report"):
+            rsp = report.response(req, seen, outcome)
+        ready = rsp.desired.composite.ready != fnv1.READY_FALSE
+        scheduled = rsp.conditions[names.CONDITIONS.index(names.SCHEDULED)].reason
+        return rsp, metrics.answer(outcome, scope.seconds, scheduled, ready=ready)
     except Exception:  # noqa: BLE001 - the last resort: Crossplane gets an answer, the log the traceback
-        _log.exception("cannot answer a request")
-        return report.invalid(req, report.BROKEN)
+        _log.exception("cannot answer a request", extra=log.about(xr=named(req)))
+        return report.invalid(req, report.BROKEN), metrics.Answer(metrics.FAILED)
 
 
-def decide(seen: Seen) -> Outcome:
-    """What to do for one XR: each stage adds what it found; the first that cannot go on holds what was delivered."""
+def named(req: fnv1.RunFunctionRequest) -> str:
+    """The XR's kind, namespace and name, for logs and spans; whatever the request is."""
+    body = req.observed.composite.resource
+    parts = (structs.at(body, "kind"), structs.at(body, "metadata", "namespace"), structs.at(body, "metadata", "name"))
+    return shorten("/".join(part for part in parts if isinstance(part, str)), names.NAME_LIMIT)
+
+
+def decide(seen: Seen, scope: cel.Scope | None = None) -> Outcome:
+    """What to do for one XR: each stage adds what it found; the first that cannot go on holds what was delivered.
+
+    Args:
+        scope: For its expressions; where it is given it tells afterwards what they took.
+    """
     outcome = Outcome(hold=seen.hold)
-    scope = cel.Scope(seen.variables)
-    for condition, stage in _STAGES:
+    scope = scope or cel.Scope(seen.variables)
+    for name, condition, stage in _STAGES:
         if outcome.hold is not None:
             return _held(seen, outcome)
         try:
-            outcome = stage(seen, scope, outcome)
+            with trace.span(name):
+                outcome = stage(seen, scope, outcome)
         except InvalidError as error:
             # What a template or an expression made of this XR is wrong: another XR, or another budget, may mend it.
             outcome = replace(outcome, hold=Hold(condition, "Invalid", str(error)))
@@ -158,11 +206,11 @@ def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
 
 
 _Stage = Callable[[Seen, cel.Scope, Outcome], Outcome]
-_STAGES: tuple[tuple[str, _Stage], ...] = (
-    (names.CHECKS_PASSED, _judge_request),
-    (names.WORKFLOW_COMPLETED, _advance_workflow),
-    (names.DELIVERED, _produce_documents),
-    (names.CHECKS_PASSED, _judge_documents),
-    (names.SCHEDULED, _schedule),
-    (names.DELIVERED, _deliver),
+_STAGES: tuple[tuple[str, str, _Stage], ...] = (
+    ("judge request", names.CHECKS_PASSED, _judge_request),
+    ("advance workflow", names.WORKFLOW_COMPLETED, _advance_workflow),
+    ("produce documents", names.DELIVERED, _produce_documents),
+    ("judge documents", names.CHECKS_PASSED, _judge_documents),
+    ("schedule", names.SCHEDULED, _schedule),
+    ("deliver", names.DELIVERED, _deliver),
 )

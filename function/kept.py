@@ -21,7 +21,7 @@ class Kept(Generic[T]):
 
     Args:
         count: How many values it keeps at most.
-        size: Bytes of the messages that they were made of, all together at most.
+        size: Bytes of all together at most: of the messages that they were made of, or what `get` is told.
     """
 
     def __init__(self, count: int, size: int) -> None:
@@ -29,11 +29,12 @@ class Kept(Generic[T]):
         self._left = self._size = size
         self._values: OrderedDict[bytes, tuple[int, T]] = OrderedDict()
 
-    def get(self, message: Message, make: Callable[[], T], lasts: Callable[[T], bool] | None = None) -> T:
+    def get(self, message: Message, make: Callable[[], T], weigh: Callable[[T], int | None] | None = None) -> T:
         """The value that was made of the same bytes before, or a new one; what `make` raises is not kept.
 
         Args:
-            lasts: Whether a value follows from the message alone; all do where it is not given.
+            weigh: The bytes of a value; None where it does not follow from the message alone, so that it is not kept.
+                Where it is not given a value counts as the message, and follows from it.
         """
         content = message.SerializeToString(deterministic=True)  # maps have no order of their own
         digest = hashlib.sha256(content).digest()
@@ -42,8 +43,9 @@ class Kept(Generic[T]):
             self._values.move_to_end(digest)
             return known[1]
         value = make()
-        if len(content) <= self._size and (lasts is None or lasts(value)):
-            self._keep(digest, len(content), value)
+        size = len(content) if weigh is None else weigh(value)
+        if size is not None and size <= self._size:
+            self._keep(digest, size, value)
         return value
 
     def _keep(self, digest: bytes, size: int, value: T) -> None:

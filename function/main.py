@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import signal
+import socket
 import ssl
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
-from crossplane.function import runtime
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
-from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from function import log, probes, service
 from function.fn import FunctionRunner
+from function.memory import Memory
+from function.metrics import Numbers
+
+if TYPE_CHECKING:
+    from function.otel import Recorder
 
 _GRACE = 5.0
 _MIB = 1024 * 1024
 _IDENTITY = 1  # of grpc_compression_algorithm, the first: none
+_METRICS_ADDRESS = "0.0.0.0:8080"  # the port that Crossplane declares: probes.py
 _SERVICES = (
     fnv1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
     fnv1beta1.DESCRIPTOR.services_by_name["FunctionRunnerService"].full_name,
@@ -37,25 +42,13 @@ class StartError(Exception):
     """Why the function cannot start, in one sentence."""
 
 
-class _JsonLines(logging.Formatter):
-    """One JSON object a line, with the keys that Crossplane's Go functions use."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"level": record.levelname.lower(), "ts": self.formatTime(record), "msg": record.getMessage()}
-        if record.exc_info:
-            line["stacktrace"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM; a failure to start is one sentence and exit code 1."""
     flags = _flags(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s") if flags.debug else _JsonLines())
-    logging.basicConfig(level=logging.DEBUG if flags.debug else logging.INFO, handlers=[handler])
+    log.to_stderr(debug=flags.debug)
     try:
         asyncio.run(_serve(flags))
-    except StartError as error:
+    except (StartError, probes.AddressError) as error:
         sys.exit(f"function-kratix: cannot start: {error}")
 
 
@@ -73,6 +66,12 @@ def _flags(arguments: list[str] | None) -> argparse.Namespace:
         help="folder with tls.crt, tls.key and ca.crt for mTLS; Crossplane sets TLS_SERVER_CERTS_DIR",
     )
     parser.add_argument("--insecure", action="store_true", help="serve without TLS, for crossplane render")
+    parser.add_argument(
+        "--metrics-address",
+        metavar="HOST:PORT",
+        help="where /metrics, /healthz and /readyz are, in clear; empty for nowhere"
+        f" (default: {_METRICS_ADDRESS}, and nowhere with --insecure)",
+    )
     parser.add_argument("--debug", "-d", action="store_true", help="log for people, and more of it")
     parser.add_argument(
         "--max-recv-message-size",
@@ -88,7 +87,31 @@ async def _serve(flags: argparse.Namespace) -> None:
     if flags.max_recv_message_size < 1:
         raise StartError(f"--max-recv-message-size must be at least 1 MiB, not {flags.max_recv_message_size}")
     credentials = _credentials(flags)
-    size = flags.max_recv_message_size * _MIB
+    asyncio.get_running_loop().set_exception_handler(log.unhandled)
+    numbers, recorder = Numbers(), _recorder()
+    pages = probes.Probes(lambda: _scraped(numbers))
+    listening = _metrics_socket(flags)
+    memory = Memory()
+    server = _server(flags.max_recv_message_size * _MIB, numbers, recorder, memory)
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    _listen(server, flags.address, credentials)
+    await server.start()
+    for name in ("", *_SERVICES):
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    _log.info("listening on %s%s", flags.address, " without TLS" if credentials is None else "")
+    pages.unready = ""
+    if listening is not None:
+        await pages.serve(listening)
+        _log.info("metrics and probes are on %s:%d", *listening.getsockname()[:2])
+    memory.trim()  # what starting took
+    await _until_stopped(server, healthy, pages)
+    if recorder is not None:
+        recorder.close()
+
+
+def _server(size: int, numbers: Numbers, recorder: Recorder | None, memory: Memory) -> grpc.aio.Server:
+    """Both versions of the service, for messages of so many bytes, and what tells of them."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", size),
@@ -99,20 +122,41 @@ async def _serve(flags: argparse.Namespace) -> None:
             ("grpc.compression_enabled_algorithms_bitset", _IDENTITY),
         ]
     )
-    runner = FunctionRunner()
-    beta = runtime.BetaFunctionRunner(wrapped=runner)
-    # The SDK's generated code has no types.
-    grpcv1.add_FunctionRunnerServiceServicer_to_server(runner, server)  # type: ignore[no-untyped-call]
-    grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(beta, server)  # type: ignore[no-untyped-call]
-    healthy = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    runner = FunctionRunner(numbers)
+    services = [service.Watched(name, runner, numbers, recorder, memory) for name in _SERVICES]
+    server.add_generic_rpc_handlers([each.handler() for each in services])
     reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    _listen(server, flags.address, credentials)
-    await server.start()
-    for service in ("", *_SERVICES):
-        await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
-    _log.info("listening on %s%s", flags.address, " without TLS" if credentials is None else "")
-    await _until_stopped(server, healthy)
+    return server
+
+
+def _metrics_socket(flags: argparse.Namespace) -> socket.socket | None:
+    """Where metrics and probes will be; None for nowhere."""
+    address = flags.metrics_address
+    if address is not None:
+        return probes.listen(address) if address else None
+    if flags.insecure:
+        return None
+    try:
+        return probes.listen(_METRICS_ADDRESS)
+    except probes.AddressError as error:
+        # Nobody asked for this address, and the function is of use without it.
+        _log.warning("there are no metrics and no probes: %s", error)
+        return None
+
+
+def _recorder() -> Recorder | None:
+    try:
+        return service.recorder()
+    except ImportError:
+        # What sets such variables in all pods of a cluster must not keep this one from starting.
+        _log.warning("no traces are recorded: OpenTelemetry is not installed (pip install function-kratix[otel])")
+        return None
+
+
+def _scraped(numbers: Numbers) -> bytes:
+    from function import scrape  # what it needs costs time and memory that a start has no use for
+
+    return scrape.text(numbers)
 
 
 def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
@@ -122,14 +166,18 @@ def _credentials(flags: argparse.Namespace) -> grpc.ServerCredentials | None:
         raise StartError(
             "no certificates: give --tls-certs-dir or TLS_SERVER_CERTS_DIR, or --insecure to serve without TLS"
         )
-    for name in ("tls.crt", "tls.key", "ca.crt"):
-        path = Path(flags.tls_certs_dir, name)
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise StartError(f"cannot read {path}: {error.strerror}") from None
+    certificate, key, authority = (
+        _certificate(Path(flags.tls_certs_dir, name)) for name in ("tls.crt", "tls.key", "ca.crt")
+    )
     _check_certificates(Path(flags.tls_certs_dir))
-    return runtime.load_credentials(flags.tls_certs_dir)
+    return grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
+
+
+def _certificate(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _check_certificates(folder: Path) -> None:
@@ -158,13 +206,14 @@ def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCrede
         raise StartError(f"cannot listen on {address}: the address is taken or not this machine's") from None
 
 
-async def _until_stopped(server: grpc.aio.Server, healthy: health.aio.HealthServicer) -> None:
+async def _until_stopped(server: grpc.aio.Server, healthy: health.aio.HealthServicer, pages: probes.Probes) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
     _log.info("stopping")
+    pages.unready = "stopping"
     await healthy.enter_graceful_shutdown()
     await server.stop(_GRACE)
 

@@ -40,11 +40,14 @@ from function.structs import at, plain, strings
 
 _MIB = 2**20
 # Of each as many as one process serves at once: Compositions with their Promises, what XRs share, inventories.
-_plans = Kept[Plan](64, 4 * _MIB)
+PLANS = 64
+_plans = Kept[Plan](PLANS, 4 * _MIB)
 _promises = Kept[promise.Promise](64, 2 * _MIB)
 _shared = Kept[JsonObject](256, 2 * _MIB)
 _inventories = Kept[destination.Inventory](2, 16 * _MIB)
 _copied_inventories = Kept[destination.Inventory](2, 16 * _MIB)
+# With more Destinations the digest of a request takes longer than to answer it with the inventory that is kept.
+_MANY = 512
 
 
 def plan(req: fnv1.RunFunctionRequest) -> Plan:
@@ -58,6 +61,12 @@ def plan(req: fnv1.RunFunctionRequest) -> Plan:
     if not req.HasField("input"):
         raise InvalidError("input", f"is required: a {names.INPUT_KIND} of {names.INPUT_API_VERSION}")
     return _plans.get(req.input, lambda: validate.plan(parse(plain(req.input, "input"))))
+
+
+def is_large(req: fnv1.RunFunctionRequest) -> bool:
+    """Whether it takes longer to find out that a request was answered before than to answer it."""
+    required = req.required_resources
+    return require.DESTINATIONS in required and len(required[require.DESTINATIONS].items) > _MANY
 
 
 def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
@@ -250,19 +259,22 @@ def _inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination
 def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destination.Destination]:
     """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
     for item in listed.items:
-        metadata = at(item.resource, "metadata")
+        resource = item.resource
+        metadata = at(resource, "metadata")
         # The bridge copies a Destination's name, labels, annotations and spec into an EnvironmentConfig's data.
-        data = at(item.resource, "data") if copied else None
-        name = (at(data, "name") if data is not None else None) or at(metadata, "name")
+        data = at(resource, "data") if copied else None
+        source = metadata if data is None else data
+        name = at(source, "name") or at(metadata, "name")
         if not isinstance(name, str) or not name:
             raise InvalidError(require.DESTINATIONS, "holds a Destination without a name")
-        source = data if data is not None else metadata
+        annotations = at(source, "annotations")
+        config = at(annotations, names.PROVIDER_CONFIG_ANNOTATION) if annotations else None
         yield destination.Destination(
-            name=name,
-            labels=strings(at(source, "labels")),
-            strict_match_labels=at(data if copied else item.resource, "spec", "strictMatchLabels") is True,
-            deleting=bool(at(metadata, "deletionTimestamp")) or at(data, "deleting") is True,
-            provider_config=strings(at(source, "annotations")).get(names.PROVIDER_CONFIG_ANNOTATION, name),
+            name,
+            strings(at(source, "labels")),
+            at(data if copied else resource, "spec", "strictMatchLabels") is True,
+            bool(at(metadata, "deletionTimestamp")) or at(data, "deleting") is True,
+            config if isinstance(config, str) else name,
         )
 
 

@@ -51,7 +51,10 @@ _STATUS = {
 
 def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1.RunFunctionResponse:
     """What Crossplane is told of an outcome."""
-    conditions = tuple(replace(c, message=shorten(c.message, _SENTENCE)) for c in _conditions(seen, outcome))
+    conditions = tuple(
+        c if len(c.message) <= _SENTENCE else replace(c, message=shorten(c.message, _SENTENCE))
+        for c in _conditions(seen, outcome)
+    )
     if outcome.fatal:
         return _fatal(req, outcome.fatal, conditions, seen.requirements)
     ready = _ready(seen, outcome)

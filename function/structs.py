@@ -35,9 +35,14 @@ def _fields(struct: struct_pb2.Struct, path: str, depth: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in fields:
         value = fields[key]
-        # Most are texts.
-        is_text = value.HasField("string_value")
-        found[_string(key, path)] = _string(value.string_value, path) if is_text else _plain(value, path, depth)
+        # Most are texts, for which a call would take as long as the rest.
+        if value.HasField("string_value"):
+            text = value.string_value
+            found[key] = text if "\0" not in text else _string(text, path)
+        else:
+            found[key] = _plain(value, path, depth)
+        if "\0" in key:
+            _string(key, path)
     return found
 
 
@@ -75,11 +80,16 @@ def at(struct: struct_pb2.Struct | None, *path: str) -> Any:
     """One value inside a Struct: a Struct, a string, a bool, a number, a list, or None where the path ends early."""
     node: Any = struct
     for key in path:
-        value = node.fields.get(key) if isinstance(node, struct_pb2.Struct) else None
-        kind = value.WhichOneof("kind") if value is not None else None
-        if kind is None or kind == "null_value":
+        value = node.fields.get(key) if type(node) is struct_pb2.Struct else None
+        if value is None:
             return None
-        node = getattr(value, kind)
+        if value.HasField("struct_value"):
+            node = value.struct_value
+        elif value.HasField("string_value"):
+            node = value.string_value
+        else:
+            kind = value.WhichOneof("kind")
+            node = getattr(value, kind) if kind and kind != "null_value" else None
     return node
 
 

@@ -64,6 +64,7 @@ ALL_ROLES = (
     "requests",
     "deletions",
     "versions",
+    "ui",
 )
 
 
@@ -126,6 +127,47 @@ def test_all_that_can_be_turned_on():
 def test_a_cluster_that_the_bridge_only_reaches_gets_roles_alone():
     kinds = {m["kind"] for m in rendered("deploy=false", "roles={crossplane}")}
     assert kinds == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+def page(*values: str) -> dict[tuple[str, str, str], Manifest]:
+    return named(rendered(IMAGE, "ui.enabled=true", "networkPolicy.enabled=true", *values))
+
+
+def test_the_page_is_off_unless_it_is_asked_for():
+    found = named(rendered(IMAGE, "networkPolicy.enabled=true"))
+    assert "ui" not in str(found["Deployment", NAMESPACE, "kratix-crossplane-bridge"])
+    assert ("ClusterRole", "", "kratix-crossplane-bridge:ui") not in found
+
+
+def test_the_page_is_on_loopback_unless_it_has_a_certificate():
+    found = page()
+    pod = found["Deployment", NAMESPACE, "kratix-crossplane-bridge"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == ["--ui-address=127.0.0.1:8081"]
+    assert [port["name"] for port in pod["containers"][0]["ports"]] == ["http"]
+    assert ("ClusterRole", "", "kratix-crossplane-bridge:ui") in found, "its role comes with it"
+    assert "Service" not in {kind for kind, *_ in found}
+    (ingress,) = found["NetworkPolicy", NAMESPACE, "kratix-crossplane-bridge"]["spec"]["ingress"]
+    assert ingress["ports"] == [{"protocol": "TCP", "port": "http"}]
+
+
+def test_the_page_with_a_certificate():
+    found = page(
+        "ui.tlsSecret=page-tls", "ui.port=8443", "ui.from[0].podSelector.matchLabels.app=proxy", "roles={platform,ui}"
+    )
+    pod = found["Deployment", NAMESPACE, "kratix-crossplane-bridge"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    folder = "/etc/kratix-crossplane-bridge/ui"
+    assert container["args"] == ["--ui-address=0.0.0.0:8443", f"--ui-tls={folder}"]
+    assert {"name": "ui", "containerPort": 8443} in container["ports"]
+    assert {"name": "ui-tls", "mountPath": folder, "readOnly": True} in container["volumeMounts"]
+    assert {"name": "ui-tls", "secret": {"secretName": "page-tls"}} in pod["volumes"]
+    service = found["Service", NAMESPACE, "kratix-crossplane-bridge-ui"]["spec"]
+    assert service["ports"] == [{"name": "https", "port": 443, "targetPort": "ui"}]
+    _, ingress = found["NetworkPolicy", NAMESPACE, "kratix-crossplane-bridge"]["spec"]["ingress"]
+    assert ingress == {
+        "ports": [{"protocol": "TCP", "port": "ui"}],
+        "from": [{"podSelector": {"matchLabels": {"app": "proxy"}}}],
+    }
 
 
 BAD = {

@@ -93,11 +93,13 @@ def test_scripts_can_be_run(name: str):
 def test_the_image_has_the_versions_that_were_tested():
     assert pins("runtime.lock").items() <= pins("dev.lock").items(), "run `make lock`"
     assert pins("build.lock").items() <= pins("dev.lock").items(), "run `make lock`"
+    assert pins("runtime.lock").items() <= pins("otel.lock").items() <= pins("dev.lock").items(), "run `make lock`"
 
 
 def test_every_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"]["otel"]
+    wanted = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     names = {re.match(r"[A-Za-z0-9-]+", requirement)[0].lower() for requirement in wanted}
     assert names <= set(pins("dev.lock")), "run `make lock`"
 

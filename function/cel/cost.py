@@ -38,6 +38,7 @@ _PICK = frozenset(
 )
 _SEARCHES = frozenset(["contains", "indexOf", "lastIndexOf", "replace", "split"])
 _PLAIN = _COMPARE | _LOGIC | _MEASURE | _PICK
+_NUMBERS = frozenset(["int", "uint", "double", "size", "_*_", "_/_", "_%_"])
 _SCALARS = _COMPARE | _LOGIC | _MEASURE | {"matches", "contains", "indexOf", "lastIndexOf"}
 _UNKNOWN_PATTERN = 20_000
 _LARGEST_PATTERN = 200_000  # beyond it RE2 refuses it as too large
@@ -106,7 +107,19 @@ class Weights:
 
 def is_plain(node: Node) -> bool:
     """Whether an expression is cheap whatever it reads, so that nothing needs to be estimated."""
-    return all(not isinstance(n, Loop) and (not isinstance(n, Call) or n.function in _PLAIN) for n in syntax.walk(node))
+    return not any(_can_grow(each) for each in syntax.walk(node))
+
+
+def _can_grow(node: Node) -> bool:
+    # A sum with a number in it is a number, or an error: nothing else can be added to one.
+    is_sum = isinstance(node, Call) and node.function == "_+_" and any(map(_is_number, node.args))
+    return isinstance(node, Loop) or (isinstance(node, Call) and node.function not in _PLAIN and not is_sum)
+
+
+def _is_number(node: Node) -> bool:
+    if isinstance(node, Call) and node.function == "_+_":
+        return any(map(_is_number, node.args))
+    return isinstance(node, Call) and node.function in _NUMBERS
 
 
 def estimate(node: Node, variables: Mapping[str, Any], weights: Weights) -> Cost:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # it has stubs but no py.typed
-from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings  # type: ignore[import-untyped]
 
 from function.api.errors import InvalidError
 from function.api.fields import MAX_EXPRESSION
-from function.cel import cost, syntax, wording
+from function.cel import cost, shortcut, syntax, wording
 
 MAX_RESULT: Final = 4 * 2**20
 _CACHED = 512
 ITEM: Final = 64  # what each item of a result counts beside its text
 _ITEM_STEPS = 400
 _WHOLE = 2**53
-_SHORT = 64 * 1024
 # All evaluations over one Scope and those extended from it, in steps and in bytes that one Activation may hold.
 _MAX_STEPS = 15 * cost.MAX_STEPS
 _MAX_HELD = cost.MAX_BYTES
@@ -44,6 +44,7 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.steps = 0
+        self.seconds = 0.0  # measured for metrics alone: no answer depends on it
         self.weights = cost.Weights()
 
 
@@ -55,9 +56,13 @@ class Scope:
 
     Args:
         variables: Plain JSON values: dicts, lists, strings, numbers, booleans, None.
+
+    Attributes:
+        used: The variables that expressions evaluated over this scope mention.
     """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
+        self.used: set[str] = set()
         self._variables = dict(variables)
         self._ledger = _Ledger()
         self._clear()
@@ -68,6 +73,11 @@ class Scope:
         scope._ledger = self._ledger
         return scope
 
+    @property
+    def seconds(self) -> float:
+        """What evaluations over this scope, and those extended from it, have taken."""
+        return self._ledger.seconds
+
     def find(self, path: tuple[str, ...]) -> Any:
         """The value of a variable's field; None where a map on the way has no such key, or something is no map."""
         found: Any = self._variables
@@ -77,7 +87,7 @@ class Scope:
 
     def _clear(self) -> None:
         # The library frees what an evaluation took only with its Activation.
-        self._activations: dict[frozenset[str], cel.Activation] = {}
+        self._activations: dict[cel.Env, cel.Activation] = {}
         self._read: set[str] = set()
         self._held = 0
 
@@ -100,9 +110,9 @@ class Scope:
         self._ledger.steps += taken.steps
         if self._ledger.steps > _MAX_STEPS:
             raise EvaluationError("the expressions of this request take too long together")
-        found = self._activations.get(program.names)
+        found = self._activations.get(program.environment)
         if found is None:
-            found = self._activations[program.names] = _environment(program.names).Activation(self._variables)
+            found = self._activations[program.environment] = program.environment.Activation(self._variables)
         return found
 
 
@@ -124,11 +134,14 @@ class Expression:
         names: The variables that it may use.
         mentions: Those that it does use.
         node: What it is made of; None where it is cheap whatever it reads.
+        environment: What it was compiled in.
     """
 
-    def __init__(self, source: str, names: frozenset[str], program: cel.Expression) -> None:
+    def __init__(self, source: str, names: frozenset[str], environment: cel.Env) -> None:
         self.source = source
         self.names = names
+        self.environment = environment
+        program = environment.compile(source)
         serialized = program.serialize()
         if len(serialized) > _MAX_SERIALIZED:
             raise _CompileError("it is too complex")
@@ -136,9 +149,9 @@ class Expression:
         nodes = list(syntax.walk(tree.node))
         self.mentions = names & {node.name for node in nodes if isinstance(node, syntax.Ident)}
         self.node = None if cost.is_plain(tree.node) else tree.node
-        self._field = _path(tree.node) if self.mentions else ()
+        self._shortcut = shortcut.of(tree.node)
         loops = any(isinstance(node, syntax.Loop) for node in nodes)
-        self._program = _environment(names).deserialize(tree.ordered()) if loops else program
+        self._program = environment.deserialize(tree.ordered()) if loops else program
 
     def evaluate(self, scope: Scope) -> Any:
         """The value for a scope as plain JSON: None, bool, int, float, str, list or dict, keys sorted.
@@ -150,19 +163,22 @@ class Expression:
             EvaluationError: There is no value, or it is over 4 MiB (each item counts 64 bytes beside its text), or it
             could take too long or too much memory.
         """
-        if self._field:
-            found = scope.find(self._field)
-            if _is_its_own_value(found):
+        scope.used |= self.mentions
+        if self._shortcut is not None:
+            found = self._shortcut(scope.find)
+            if found is not shortcut.UNKNOWN:
                 return found
-        try:
-            value = self._program.eval(scope._activation(self))
-        except RuntimeError as error:
-            raise EvaluationError(wording.evaluation_error(str(error))) from None
+        began = time.perf_counter()
         left = [MAX_RESULT]
         try:
+            try:
+                value = self._program.eval(scope._activation(self))
+            except RuntimeError as error:
+                raise EvaluationError(wording.evaluation_error(str(error))) from None
             return _plain(value, left)
         finally:
             scope._ledger.steps += (MAX_RESULT - left[0]) // ITEM * _ITEM_STEPS
+            scope._ledger.seconds += time.perf_counter() - began
 
     def is_true(self, scope: Scope) -> bool:
         """Whether it is true for a scope.
@@ -206,25 +222,37 @@ def _compiled(source: str, names: frozenset[str]) -> Expression:
     doubling = len(_DOUBLING.findall(source))
     if doubling > _MAX_DOUBLING:
         raise _CompileError(f"uses optMap and optFlatMap {doubling} times; at most {_MAX_DOUBLING} are allowed")
+    # Most need none of the extensions, which only add functions, macros and syntax: what compiles without them is the
+    # same with them. Their libraries take 13 MB, so they are loaded when something does not compile without.
+    with contextlib.suppress(RuntimeError):
+        return Expression(source, names, _environment(names, extended=False))
     try:
-        return Expression(source, names, _environment(names).compile(source))
+        return Expression(source, names, _environment(names, extended=True))
     except RuntimeError as error:
         raise _CompileError(wording.compile_error(str(error), source, names)) from None
 
 
-@functools.lru_cache(maxsize=16)
-def _environment(names: frozenset[str]) -> cel.Env:
+@functools.lru_cache(maxsize=32)
+def _environment(names: frozenset[str], *, extended: bool) -> cel.Env:
     keys = cel.Overload(f"{syntax.KEYS}_list", return_type=cel.Type.LIST, parameters=[cel.Type.LIST], impl=_sorted)
     return cel.NewEnv(
         variables=dict.fromkeys(sorted(names), cel.Type.DYN),
         extensions=[
-            ext_strings.ExtStrings(),
-            ext_math.ExtMath(),
-            ext_optional.ExtOptional(),
-            ext_bindings.ExtBindings(),
-            ext_encoders.ExtEncoders(),
+            *(_extensions() if extended else ()),
             cel.CelExtension("ordered", [cel.FunctionDecl(syntax.KEYS, [keys])]),
         ],
+    )
+
+
+def _extensions() -> tuple[cel.CelExtension, ...]:
+    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings  # type: ignore[import-untyped]
+
+    return (
+        ext_strings.ExtStrings(),
+        ext_math.ExtMath(),
+        ext_optional.ExtOptional(),
+        ext_bindings.ExtBindings(),
+        ext_encoders.ExtEncoders(),
     )
 
 
@@ -256,23 +284,6 @@ def _plain(value: cel.Value, left: list[int]) -> Any:
     kind = value.type().name().partition("<")[0].lower()
     hint = "" if kind == "type" else "; string() makes a text of it"
     raise EvaluationError(f"gives {'bytes' if kind == 'bytes' else f'a {kind}'}, which JSON does not have{hint}")
-
-
-def _is_its_own_value(found: Any) -> bool:
-    """Whether the library would give for a value just that value."""
-    kind = type(found)
-    if kind is str:
-        return len(found) < _SHORT and found.isascii()
-    return kind is bool or (kind is int and -_WHOLE < found < _WHOLE)
-
-
-def _path(node: syntax.Node) -> tuple[str, ...]:
-    """The variable and the fields of an expression that is no more than these, such as request.metadata.name."""
-    fields: list[str] = []
-    while isinstance(node, syntax.Select) and not node.test:
-        fields.append(node.field)
-        node = node.operand
-    return (node.name, *reversed(fields)) if isinstance(node, syntax.Ident) else ()
 
 
 def _number(number: float) -> int | float:

@@ -125,9 +125,11 @@ class _Filler:
 
     def _text(self, hole: _Hole, path: str) -> str:
         result = self._result(hole, path)
+        if isinstance(result, str):
+            return result
         if isinstance(result, bool):
             return "true" if result else "false"
-        if isinstance(result, str | int | float):
+        if isinstance(result, int | float):
             return str(result)
         source = shorten(hole.source, 60)
         raise InvalidError(path, f"cannot be evaluated: ${{{source}}} gives {name_of(result)}, not a text")
@@ -198,11 +200,11 @@ def _list_template(items: Sequence[tuple[Any, _Fill | None]]) -> _Fill | None:
 
 
 def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return ITEM + len(value)
     if isinstance(value, dict):
-        return ITEM + sum(_size(item) for item in value.values())
-    if isinstance(value, list):
-        return ITEM + sum(map(_size, value))
-    return ITEM + (len(value) if isinstance(value, str) else 0)
+        return ITEM + sum(map(_size, value.values()))
+    return ITEM + (sum(map(_size, value)) if isinstance(value, list) else 0)
 
 
 def _strings(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:

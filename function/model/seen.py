@@ -18,7 +18,7 @@ JsonObject = Mapping[str, Any]
 def lookup(value: object, *path: str) -> Any:
     """The value at a path of keys, or None where the path ends early: users' objects may lack anything."""
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(key)
     return value
@@ -26,12 +26,12 @@ def lookup(value: object, *path: str) -> Any:
 
 def texts(value: object) -> dict[str, str]:
     """The text values of an object such as `metadata.labels`; empty where it is none."""
-    return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, Mapping) else {}
+    return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}
 
 
 def objects(value: object) -> list[Mapping[str, Any]]:
     """The objects of a list such as `status.conditions`; empty where it is no list."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)

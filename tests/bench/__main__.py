@@ -6,8 +6,11 @@ python -m bench function      the function beside the empty one of the SDK, and 
 python -m bench counts        instructions of a request, beside those recorded; --record writes them down
 python -m bench real          the bridge against real API servers
 python -m bench fleet         the bridge with 20 clusters, simulated by fake API servers
+python -m bench scale         100,000 XRs on paper, and 10,000 by the scheduler itself
+python -m bench core          the real Crossplane core with the function, beside the same core with the empty one
 python -m bench -o json       for programs
-python -m bench --into FILE   writes the table into a page too, where it has one already
+python -m bench --into FILE   writes the table into a page too, where it has one already; what scale and core have to
+                              say, and their plots, go to performance.md beside it
 
 Each figure is told on standard error when it is there; what was measured is shown also when something fails later.
 """
@@ -16,13 +19,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import counts, figure, fleet, real, serving
+from bench import core, counts, figure, fleet, paper, plots, real, serving
 from bench.scale import FULL, SMALL
 
-PARTS = {"function": serving.measure, "counts": counts.measure, "real": real.measure, "fleet": fleet.measure}
+PARTS = {
+    "function": serving.measure,
+    "counts": counts.measure,
+    "real": real.measure,
+    "fleet": fleet.measure,
+    "scale": paper.measure,
+    "core": core.measure,
+}
+# These have a page of their own, each its own table there, and plots.
+_OWN = ("scale", "core")
+_PAGE, _PLOTS = "performance.md", "performance"
 
 
 def main() -> None:
@@ -46,21 +60,40 @@ def main() -> None:
     scale = SMALL if arguments.small else FULL
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds, turns=arguments.rounds)
+    parts = arguments.parts or list(PARTS)
     if arguments.into:
-        figure.check(arguments.into)
-    figures: list[figure.Figure] = []
+        _check(arguments.into, parts)
+    measured: dict[str, list[figure.Figure]] = {part: [] for part in parts}
     try:
-        for part in arguments.parts or PARTS:
+        for part in parts:
             for each in PARTS[part](scale):
                 figure.tell(each)
-                figures.append(each)
+                measured[part].append(each)
     finally:
+        figures = [each for found in measured.values() for each in found]
         figure.show(figures, as_json=arguments.output == "json")
     if arguments.into:
-        figure.write(figures, arguments.into)
+        _write(arguments.into, measured)
     missed = [each.of for each in figures if each.verdict == "MISSED"]
     if missed and not arguments.small:
         sys.exit(f"bench: {len(missed)} bounds are missed: {'; '.join(missed)}")
+
+
+def _check(page: Path, parts: Sequence[str]) -> None:
+    if any(part not in _OWN for part in parts):
+        figure.check(page)
+    for part in set(parts) & set(_OWN):
+        figure.check(page.with_name(_PAGE), part)
+
+
+def _write(page: Path, measured: Mapping[str, Sequence[figure.Figure]]) -> None:
+    rest = [each for part, found in measured.items() if part not in _OWN for each in found]
+    if rest:
+        figure.write(rest, page)
+    for part in _OWN:
+        if part in measured:
+            figure.write(measured[part], page.with_name(_PAGE), part)
+            plots.draw(measured[part], page.with_name(_PLOTS))
 
 
 if __name__ == "__main__":

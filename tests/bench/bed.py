@@ -50,7 +50,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE", "DELETECOLLECTION")
 
 
-def _enter(namespace: str) -> None:
+def enter(namespace: str) -> None:
     """Have this thread's sockets in a network namespace; threads that it starts are there too (setns(2))."""
     descriptor = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
     try:
@@ -108,8 +108,8 @@ class Bed:
             plane.up(controllers=False)
             _namespace(plane, CROSSPLANE_NAMESPACE)
             plane.cluster.apply(*documents("crossplane.yaml"))
-            _install(plane, tools.files(CROSSPLANE_CORE.module) / "cluster/crds", "apiextensions.crossplane.io_*.yaml")
-            _install(plane, tools.files(PROVIDER_KUBERNETES.module) / "package/crds", "*config*.yaml")
+            install(plane, tools.files(CROSSPLANE_CORE.module) / "cluster/crds", "apiextensions.crossplane.io_*.yaml")
+            install(plane, tools.files(PROVIDER_KUBERNETES.module) / "package/crds", "*config*.yaml")
         self.calm()
 
     def register(self) -> None:
@@ -152,9 +152,9 @@ def bed() -> Iterator[Bed]:
     try:
         for namespace in (KRATIX_NAMESPACE, names.NAMESPACE):
             _namespace(plane, namespace)
-        _install(plane, tools.files(KRATIX_MANAGER.module) / "config/crd/bases", "*.yaml")
+        install(plane, tools.files(KRATIX_MANAGER.module) / "config/crd/bases", "*.yaml")
         install_platform(plane.cluster)
-        with ThreadPoolExecutor(32, "inside", initializer=_enter, initargs=(run.namespace,)) as inside:
+        with ThreadPoolExecutor(32, "inside", initializer=enter, initargs=(run.namespace,)) as inside:
             yield Bed(run, plane, inside)
     finally:
         run.end()
@@ -164,7 +164,7 @@ def _namespace(plane: ControlPlane, name: str) -> None:
     plane.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-def _install(plane: ControlPlane, folder: Path, pattern: str) -> None:
+def install(plane: ControlPlane, folder: Path, pattern: str) -> None:
     crds = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(pattern))]
     plane.cluster.apply(*crds)
     for crd in crds:

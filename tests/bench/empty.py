@@ -15,7 +15,7 @@ from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 LIMIT = 16 * 1024 * 1024
 
 
-class _Empty(grpcv1.FunctionRunnerServiceServicer):
+class Empty(grpcv1.FunctionRunnerServiceServicer):
     async def RunFunction(  # noqa: N802 - gRPC's
         self, req: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext
     ) -> fnv1.RunFunctionResponse:
@@ -24,4 +24,4 @@ class _Empty(grpcv1.FunctionRunnerServiceServicer):
 
 if __name__ == "__main__":
     sizes = [("grpc.max_receive_message_length", LIMIT), ("grpc.max_send_message_length", LIMIT)]
-    runtime.serve(_Empty(), sys.argv[1], creds=None, insecure=True, options=sizes)
+    runtime.serve(Empty(), sys.argv[1], creds=None, insecure=True, options=sizes)

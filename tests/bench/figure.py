@@ -16,8 +16,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
-_PLACE = re.compile(rf"^{_BEGIN}$.*?^{_END}$", re.MULTILINE | re.DOTALL)
 _COLUMNS = ("figure", "median", "spread", "bound", "verdict", "note")
 
 
@@ -90,16 +88,31 @@ def tell(figure: Figure) -> None:
     sys.stderr.flush()
 
 
-def check(page: Path) -> None:
-    """Before anything is measured: whether a page has a place for the table."""
-    if not _PLACE.search(page.read_text(encoding="utf-8")):
-        sys.exit(f"bench: {page} has no lines {_BEGIN} and {_END}")
+def check(page: Path, part: str = "") -> None:
+    """Before anything is measured: whether a page has a place for the table.
+
+    Args:
+        part: Whose table it is, where the page has several.
+    """
+    if not _place(part).search(page.read_text(encoding="utf-8")):
+        sys.exit(f"bench: {page} has no lines {' and '.join(_ends(part))}")
 
 
-def write(figures: Sequence[Figure], page: Path) -> None:
+def write(figures: Sequence[Figure], page: Path, part: str = "") -> None:
     """Put the table where a page has its place."""
+    begin, end = _ends(part)
     text = page.read_text(encoding="utf-8")
-    page.write_text(_PLACE.sub(lambda _: f"{_BEGIN}\n\n{_table(figures)}\n{_END}", text), encoding="utf-8")
+    page.write_text(_place(part).sub(lambda _: f"{begin}\n\n{_table(figures)}\n{end}", text), encoding="utf-8")
+
+
+def _ends(part: str) -> tuple[str, str]:
+    named = f"bench {part}" if part else "bench"
+    return f"<!-- {named}: begin -->", f"<!-- {named}: end -->"
+
+
+def _place(part: str) -> re.Pattern[str]:
+    begin, end = _ends(part)
+    return re.compile(rf"^{begin}$.*?^{end}$", re.MULTILINE | re.DOTALL)
 
 
 def _table(figures: Sequence[Figure]) -> str:

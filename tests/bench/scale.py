@@ -23,6 +23,9 @@ class Scale:
         callers: How many ask at once, one after the other.
         inventories: How many Destinations there are, one after the other.
         calls: How many the leak test makes.
+        xrs: How many the scheduler is asked for.
+        places: On how many Destinations it puts them.
+        core: How many XRs the real core is given at once.
     """
 
     promises: int
@@ -39,11 +42,15 @@ class Scale:
     callers: tuple[int, ...]
     inventories: tuple[int, ...]
     calls: int
+    xrs: int
+    places: int
+    core: int
 
 
 FULL = Scale(
     *(1000, 5000, 3, 3, 60.0, 200, 20, (50, 100, 200), (1, 5, 25)),
     *(5, 3.0, (1, 8, 32), (50, 500, 5000), 100_000),
+    *(10_000, 100, 500),
 )
 # Shows that all of it works, and nothing else.
-SMALL = Scale(*(20, 40, 1, 1, 3.0, 10, 3, (5, 10), (1, 2)), *(1, 0.1, (1, 8), (50,), 200))
+SMALL = Scale(*(20, 40, 1, 1, 3.0, 10, 3, (5, 10), (1, 2)), *(1, 0.1, (1, 8), (50,), 200), *(300, 20, 5))

@@ -68,6 +68,11 @@ def placed() -> fnv1.RunFunctionRequest:
     return _last(_Example())
 
 
+def asking() -> fnv1.RunFunctionRequest:
+    """The same, as Crossplane asks first: without what only the function can require."""
+    return [calls[0] for calls in _reconciles(_Example())][-1]
+
+
 def unplaced(many: int) -> fnv1.RunFunctionRequest:
     """A new XR, for which this function chooses one of so many Destinations; every third matches."""
     example = _Example(destinations=many)

@@ -47,6 +47,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.pages: dict[str, tuple[int, list[Manifest]]] = {}
+        self.reviews: dict[str, Callable[[Manifest], Manifest | None]] = {}  # by path: a spec's status; None: it fails
         self.schemas: dict[str, set[str]] = {}  # by kind: the fields of spec that are known
         self.closing = False
         self.authority = authority("fake") if tls else None

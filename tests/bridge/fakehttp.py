@@ -158,6 +158,9 @@ class Handler(BaseHTTPRequestHandler):
             self._status(self.fault.status, "", "the fault that was asked for")
         elif self.fault.expire:
             self._status(410, "Expired", "The provided continue parameter is too old")
+        elif request.method == "POST" and request.path in self.api.reviews:
+            status = self.api.reviews[request.path](request.body["spec"])
+            self._json(*((201, {**request.body, "status": status}) if status is not None else (500, {})))
         elif found := self._resource(request.path):
             self._resource_request(request, *found)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import signal
@@ -19,12 +20,14 @@ from typing import Any
 import pytest
 from bridgeworld import CLUSTER_KINDS, PLATFORM_KINDS, XRD_NAME, cache, held
 from fakeapi import FakeApi, Fault
+from uiworld import ALICE, Authority, Page
 
 from bridge import lease, main, wiring
 from bridge.api import names
 from bridge.errors import StartError
 from bridge.store import Key
 from bridge.sync import kinds
+from bridge.ui import serving
 
 Manifest = dict[str, Any]
 SIZE = {"properties": {"size": {"type": "string"}}}
@@ -113,7 +116,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         made = Bench(platform, cluster, flags)
         handler = logging.Handler()
         handler.emit = lambda record: made.said.append(  # type: ignore[method-assign]
-            " ".join([record.getMessage(), *map(str, getattr(record, "bridge", {}).values())])
+            " ".join([record.getMessage(), *map(str, getattr(record, "about", {}).values())])
         )
         logger = logging.getLogger("bridge")
         before = logger.level, {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -336,3 +339,27 @@ def test_where_it_cannot_listen(bench: Bench, listen: str, message: str):
     bench.flags = replace(bench.flags, listen=listen)
     with pytest.raises(StartError, match=message):
         main.run(bench.flags)
+
+
+def test_the_page_is_served_by_whoever_runs(bench: Bench):
+    authority = Authority()
+    authority.rule(bench.platform)
+    bench.flags = replace(bench.flags, page=serving.Page("127.0.0.1:0"))
+
+    def look() -> None:
+        bench.until_said("the page is on ")
+        bench.register()
+        bench.publish()
+        said = next(said for said in bench.said if said.startswith("the page is on "))
+        page = Page(said.rpartition(" ")[2].removesuffix("/ui/"), authority)
+        assert page.get("/ui/")[0] == 200
+        assert page.get("/ui/status.json")[0] == 401
+
+        def published() -> list[int]:
+            status, _, body = page.get("/ui/status.json", ALICE)
+            assert status == 200
+            return [each["published"] for each in json.loads(body)["clusters"]]
+
+        bench.until("it shows what the bridge did", lambda: published() == [1])
+
+    assert bench.run(look) == main.OK

@@ -12,8 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from bridge.histogram import BUCKETS
-from bridge.queue import Queue, Workers
+from bridge.queue import BUCKETS, Queue, Workers
 
 
 class Clock:

@@ -13,6 +13,8 @@ def test_a_small_run(tmp_path: Path):
     page = tmp_path / "benchmarks.md"
     before = (_ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
     page.write_text(before, encoding="utf-8")
+    more = tmp_path / "performance.md"
+    more.write_text((_ROOT / "docs/performance.md").read_text(encoding="utf-8"), encoding="utf-8")
     done = subprocess.run(
         ["make", "--silent", "bench", "SMALL=1", f"BENCH=-o json --into {page}"],
         cwd=_ROOT,
@@ -24,6 +26,10 @@ def test_a_small_run(tmp_path: Path):
     figures = json.loads(done.stdout)["figures"]
     after = page.read_text(encoding="utf-8")
     assert after.partition("<!--")[0] == before.partition("<!--")[0]
+    after += more.read_text(encoding="utf-8")
+    assert {path.name for path in (tmp_path / "performance").iterdir()} >= {
+        path.name for path in (_ROOT / "docs/performance").iterdir()
+    }
     assert all(f"| {each['of']} |" in after for each in figures)
     counted = [each for each in figures if each["counted"]]
     assert len(counted) > 10

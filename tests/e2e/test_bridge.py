@@ -5,7 +5,10 @@ It runs as a process of its own, with the roles of package/deploy/bridge and no 
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -39,7 +42,8 @@ from testbed.versions import HELM, KUBECTL
 Manifest = dict[str, Any]
 
 SITE = "here"
-CHART = Path(__file__).parents[2] / "package/deploy/bridge"
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "package/deploy/bridge"
 _NAMESPACE = "team-orders"
 _PUBLISHED = {"bridge.kratix.io/publish": "true"}
 _STRING = {"type": "string"}
@@ -318,6 +322,33 @@ def test_the_api_server_takes_the_chart_and_the_kustomize_base(bed: Bridged):
     taken = {line.split()[0] for line in kubectl(bed, *dry, "-f", "-", given=chart)}
     for kind in ("deployment.apps", "poddisruptionbudget.policy", "networkpolicy.networking.k8s.io"):
         assert f"{kind}/kratix-crossplane-bridge" in taken
+
+
+def test_the_api_server_takes_what_the_function_is_run_with(bed: Bridged, platform: Cluster):
+    """Every command of docs/operations.md, in its order."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in re.findall(r"^\$ kubectl (.*)$", text, re.MULTILINE)]
+    for name in ("crossplane-system", "monitoring"):
+        platform.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    strict = ("apply", "--dry-run=server", "--server-side", "--force-conflicts", "--validate=strict")
+    taken = {line.split()[0] for line in kubectl(bed, *strict, "-k", ROOT / "package/deploy/function")}
+    assert "deploymentruntimeconfig.pkg.crossplane.io/function-kratix" in taken, "strictly: no field is unknown"
+    try:
+        for words in commands:
+            kubectl(bed, *(ROOT / word if word.startswith("package/") else word for word in words))
+        made = platform.get("pkg.crossplane.io/v1beta1", "DeploymentRuntimeConfig", "function-kratix")
+        assert made is not None
+        assert made["spec"]["deploymentTemplate"]["spec"]["replicas"] == 4
+        container = made["spec"]["deploymentTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+        assert platform.get("policy/v1", "PodDisruptionBudget", "function-kratix", "crossplane-system")
+        shown = platform.get("v1", "ConfigMap", "kratix-crossplane-dashboard", "monitoring")
+        assert shown is not None
+        assert json.loads(shown["data"]["kratix-crossplane.json"])["uid"] == "kratix-crossplane"
+    finally:
+        kubectl(bed, "delete", "deploymentruntimeconfig/function-kratix", "--ignore-not-found")
+        kubectl(bed, "-n", "crossplane-system", "delete", "poddisruptionbudget/function-kratix", "--ignore-not-found")
+        kubectl(bed, "-n", "monitoring", "delete", "configmap/kratix-crossplane-dashboard", "--ignore-not-found")
 
 
 def test_a_second_bridge_waits_and_takes_over_at_once(bed: Bridged, platform: Cluster):

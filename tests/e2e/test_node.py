@@ -137,6 +137,11 @@ def test_the_function_is_cores_own_deployment(pipelines: Testbed, cluster: Clust
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == function["spec"]["package"], "the image in the package, pulled from its registry"
     assert container["securityContext"]["runAsUser"] == 2000
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"metrics": 8080, "grpc": 9443}
+    # The pod shares the run's loopback.
+    page = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    assert "\nkratix_function_build_info{" in pipelines.plane.run.call([sys.executable, "-c", page])
     assert pipelines.node.has(container["image"])
     started = [name for name, _ in pipelines.run.processes()]
     assert "platform-function" not in started, "no local process answers for it"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, cast
+from typing import Any
 
-import grpc
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import struct_pb2
 
 import build
-from function import fn, structs
+from function import fn, metrics, structs
 from function.fn import FunctionRunner
 from function.kept import Kept
 
@@ -64,7 +62,13 @@ def test_what_fails_or_does_not_last_is_not_kept():
     kept, make = Kept[int](4, 1000), Maker()
     with pytest.raises(ZeroDivisionError):
         kept.get(message(), lambda: 1 // 0)
-    assert [kept.get(message(), make, lambda value: value > 1) for _ in range(3)] == [1, 2, 2]
+    assert [kept.get(message(), make, lambda value: 1 if value > 1 else None) for _ in range(3)] == [1, 2, 2]
+
+
+def test_a_value_counts_as_much_as_it_is_said_to():
+    kept, make = Kept[int](4, 1000), Maker()
+    assert [kept.get(message(text=text), make, lambda _: 600) for text in ("a", "b", "a")] == [1, 2, 3]
+    assert [kept.get(message(text="x" * 2000), make, lambda _: 10) for _ in range(2)] == [4, 4]
 
 
 REQUESTS: dict[str, tuple[fnv1.RunFunctionRequest, bool, str]] = {
@@ -89,14 +93,13 @@ def test_an_answer_is_kept_where_it_follows_from_the_request(name: str, monkeypa
     request, once, reason = REQUESTS[name]
     calls: list[fnv1.RunFunctionRequest] = []
 
-    def counted(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+    def counted(req: fnv1.RunFunctionRequest) -> tuple[fnv1.RunFunctionResponse, metrics.Answer]:
         calls.append(req)
-        return run(req)
+        return answer(req)
 
-    run = fn.run
-    monkeypatch.setattr(fn, "run", counted)
-    runner = FunctionRunner()
-    context = cast("grpc.aio.ServicerContext[Any, Any]", None)
-    answers = [asyncio.run(runner.RunFunction(request, context)) for _ in range(3)]
+    answer = fn.answer
+    monkeypatch.setattr(fn, "answer", counted)
+    runner = FunctionRunner(metrics.Numbers())
+    answers = [fnv1.RunFunctionResponse.FromString(runner.answer(request)[0]) for _ in range(3)]
     assert len(calls) == (1 if once else 3), reason
-    assert all(answer == run(request) for answer in answers)
+    assert all(each == answer(request)[0] for each in answers)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -21,39 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import build
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(*flags: str) -> list[str]:
-    return [sys.executable, "-m", "function.main", *flags]
-
-
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k != "TLS_SERVER_CERTS_DIR"} | {"PYTHONPATH": str(ROOT)}
-
-
-@contextmanager
-def serving(
-    *flags: str, credentials: grpc.ChannelCredentials | None = None
-) -> Iterator[tuple[grpc.Channel, subprocess.Popen[str]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    process = subprocess.Popen(
-        command("--address", address, *flags), env=environment(), stderr=subprocess.PIPE, text=True
-    )
-    channel = grpc.insecure_channel(address) if credentials is None else grpc.secure_channel(address, credentials)
-    try:
-        stub = health_pb2_grpc.HealthStub(channel)
-        stub.Check(health_pb2.HealthCheckRequest(), timeout=20, wait_for_ready=True)
-        yield channel, process
-    finally:
-        channel.close()
-        process.terminate()
-        process.wait(20)
-        assert process.stderr is not None
-        process.stderr.close()
+from served import command, environment, serving
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +111,14 @@ FAILURES = {
         ("--insecure", "--address", "192.0.2.1:9443"),
         "cannot listen on 192.0.2.1:9443: the address is taken or not this machine's",
     ),
+    "no address for metrics": (
+        ("--insecure", "--metrics-address", "8080"),
+        "cannot listen on 8080 for metrics: it must be HOST:PORT",
+    ),
+    "metrics on another machine": (
+        ("--insecure", "--metrics-address", "192.0.2.1:8080"),
+        "cannot listen on 192.0.2.1:8080 for metrics: Cannot assign requested address",
+    ),
     "message size of zero": (
         ("--insecure", "--max-recv-message-size", "0"),
         "--max-recv-message-size must be at least 1 MiB, not 0",
@@ -156,7 +129,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_to_start_is_one_sentence_and_exit_code_1(name: str) -> None:
     flags, sentence = FAILURES[name]
-    done = subprocess.run(command(*flags), env=environment(), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command(*flags), env=environment(), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"function-kratix: cannot start: {sentence}"
     assert "Traceback" not in done.stderr
@@ -172,7 +145,7 @@ def test_a_taken_port_is_a_failure_to_start() -> None:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
     assert done.returncode == 1

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,14 @@ class Crossplane:
         """End core as a crash would."""
         self.plane.run.kill(self.plane.process(_CORE))
 
-    def start_function(self) -> None:
-        """Start the local process of this project's function."""
-        self._ours.start()
+    def start_function(self, command: Sequence[str | Path] = ()) -> None:
+        """Start the local process of this project's function.
+
+        Args:
+            command: What runs it, where that is not its own program; it takes the same flags.
+        """
+        ours = self._ours
+        (replace(ours, command=command) if command else ours).start()
 
     def kill_function(self) -> None:
         """End the local process of this project's function as a crash would."""
@@ -140,7 +145,9 @@ class Crossplane:
 
     @property
     def _ours(self) -> External:
-        return self._external(FUNCTION, [sys.executable, "-m", "function.main"], _FUNCTION_PORT)
+        # Two clusters of one run share its network namespace, and so the port that the function has by default.
+        metrics = f"--metrics-address=127.0.0.1:{self.plane.port(18880)}"
+        return self._external(FUNCTION, [sys.executable, "-m", "function.main", metrics], _FUNCTION_PORT)
 
     def _function(self, name: str) -> Function:
         return Function(self.plane, name, self.plane.process(_CORE), f"127.0.0.1:{self._registry_port}")

@@ -1,0 +1,64 @@
+"""A graph as Mermaid's flowchart, which Git forges and documentation sites draw by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bridge.graph.sketch import Kind, Node, Sketch
+from bridge.screen import clean
+
+# Mermaid's shapes (flowchart syntax): what opens and what closes a node's text.
+_SHAPES: Mapping[Kind, tuple[str, str]] = {
+    "request": ("([", "])"),
+    "promise": ("[[", "]]"),
+    "gate": ("{{", "}}"),
+    "pipeline": ("[", "]"),
+    "document": ("[/", "/]"),
+    "decoration": ("[", "]"),
+    "group": ("(", ")"),
+    "selector": (">", "]"),
+    "destination": ("[(", ")]"),
+    "nowhere": ("[", "]"),
+}
+# Mermaid reads HTML and its own entities (#quot;) inside of quotes.
+_ESCAPES = {"#": "#35;", "&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
+
+
+def text(sketch: Sketch) -> str:
+    """The whole flowchart, from left to right."""
+    return "".join(f"{line}\n" for line in _lines(sketch))
+
+
+def _lines(sketch: Sketch) -> Iterator[str]:
+    yield "flowchart LR"
+    for node in sketch.nodes:
+        if not node.frame:
+            yield f"  {_node(node)}"
+    for frame in sketch.frames:
+        yield f'  subgraph {frame.id}["{_escaped(frame.title)}"]'
+        for node in sketch.nodes:
+            if node.frame == frame.id:
+                yield f"    {_node(node)}"
+        yield "  end"
+    for edge in sketch.edges:
+        arrow = "-.->" if edge.dashed else "-->"
+        label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
+        yield f"  {edge.source} {arrow}{label} {edge.target}"
+    # What nothing reaches would be at the beginning: a line that is not seen puts it behind the rest.
+    last = next((node.id for node in reversed(sketch.nodes) if node.kind == "selector"), "")
+    for node in sketch.nodes:
+        if node.faint and last:
+            yield f"  {last} ~~~ {node.id}"
+    yield "  classDef faint stroke-dasharray:4 3,opacity:0.6"
+    yield "  classDef nowhere stroke:#b00020,stroke-width:2px"
+
+
+def _node(node: Node) -> str:
+    opens, closes = _SHAPES[node.kind]
+    said = "<br/>".join(_escaped(line) for line in (node.name, *node.lines))
+    marked = ":::nowhere" if node.kind == "nowhere" else ":::faint" if node.faint else ""
+    return f'{node.id}{opens}"{said}"{closes}{marked}'
+
+
+def _escaped(words: str) -> str:
+    return "".join(_ESCAPES.get(c, c) for c in clean(" ".join(words.split())))

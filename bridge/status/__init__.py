@@ -1,0 +1,1 @@
+"""How the platform and its Crossplane clusters are, for people: `kratix-crossplane status`, and the bridge's page."""
