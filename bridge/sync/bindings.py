@@ -89,7 +89,7 @@ def answer(platform: Platform, binding: Binding, member: Member, now: str) -> No
         status, reason, message = "False", "UpgradeFailed", f"version {desired}: {member.said}"
         after["failedVersion"] = desired
     elif member.state == "unknown":
-        message = member.said
+        message = member.said or message
     elif member.state == "good" and member.applied == desired:
         status, reason, message = "True", "UpgradeComplete", f"version {desired} is applied"
         after |= {"lastAppliedVersion": member.applied, "failedVersion": None}

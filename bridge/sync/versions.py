@@ -10,7 +10,7 @@ as pinned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,7 +97,7 @@ class Versions:
         if rollout or bound:
             self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
         try:
-            found = list(_found(sites, promise, requests, bound))
+            found = list(_found(self.platform, sites, promise, requests, bound))
             self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
         except ClusterError:
             self.ledger.steer(promise.name)
@@ -129,9 +129,9 @@ class Versions:
                 return _selected(xr) or _applied(xr)
         return ""
 
-    def _bring(self, sites: Mapping[str, Site], promise: str, found: Iterable[_Found], plan: Plan, now: str) -> None:
+    def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
         _report(sites, _about(promise), plan.stopped)
-        if plan.message:
+        if plan.message and not any(m.state == "unknown" and not m.said for m in (each.member for each in found)):
             self.tell(promise, _news(plan))
         for each in found:
             if each.site is not None and each.xr is not None:
@@ -156,6 +156,7 @@ def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
 
 
 def _found(
+    platform: Platform,
     sites: Mapping[str, Site],
     promise: kept.Promise,
     requests: Iterable[tuple[Of, kept.Request]],
@@ -171,12 +172,21 @@ def _found(
         where = f"{request.cluster} {of.namespace}/{of.name}"
         if request.cluster not in there:
             labels = request.packed.body["metadata"].get("labels") or {}
-            lost = Member(where, labels, pinned, state="unknown", said="its cluster is not reached")
-            yield _Found(lost, binding=binding)
+            why = (
+                "its cluster is not reached" if _is_lost(platform, request.cluster, sites.get(request.cluster)) else ""
+            )
+            yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=binding)
             continue
         xr = there[request.cluster].get((of.namespace, of.name))
         if xr is not None:
             yield _Found(_member(where, xr, pinned), sites[request.cluster], xr, binding)
+
+
+def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
+    """Whether a cluster is not reached, and not only not yet, as when the process has just begun."""
+    if site is None:
+        return platform.sites.store.get(Key("", name)) is None
+    return site.reach.status == "False"
 
 
 def _is_reached(site: Site) -> bool:

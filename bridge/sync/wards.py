@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from bridge.clusters import MERGE
+from bridge.clusters import APPLY, MERGE
 from bridge.errors import ApiError
 from bridge.resources import Resource
 from bridge.store import Key
@@ -28,6 +28,7 @@ from function.api import names
 NAME: Final = "deletion"
 LOOK: Final = "deletion-watch"
 AGAIN: Final = 60.0
+_MANAGER: Final = f"{names.FIELD_MANAGER}-finalizer"
 
 _Object = Mapping[str, Any]
 
@@ -86,19 +87,39 @@ def release_all(site: Site) -> int:
 
 
 def hold(site: Site, xr: _Object) -> None:
-    """Put the finalizer on an XR, unless it has changed since it was read."""
-    _finalizers(site, xr, [*(xr["metadata"].get("finalizers") or ()), names.DELETE_FINALIZER])
+    """Put the finalizer on an XR, whatever core writes meanwhile: it writes a new XR all the time.
+
+    Server-side apply adds it to those that are there. A patch of the list would have to be of its latest version, and
+    was refused for half a minute, in which a deletion would have run nothing.
+
+    Raises:
+        ClusterError: Among others, it is being deleted.
+    """
+    metadata = xr["metadata"]
+    place = {field: metadata[field] for field in ("name", "namespace", "uid") if metadata.get(field)}
+    body = {
+        "apiVersion": xr["apiVersion"],
+        "kind": xr["kind"],
+        # With its UID, so that one that is gone is not made anew.
+        "metadata": {**place, "finalizers": [names.DELETE_FINALIZER]},
+    }
+    found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))
+    path = found.path(metadata.get("namespace") or "", metadata["name"])
+    query = {"fieldManager": _MANAGER}
+    doing = f"put the finalizer on {said(xr)}"
+    site.cluster.request("PATCH", path, query=query, body=body, content_type=APPLY, doing=doing)
 
 
 def unhold(site: Site, xr: _Object) -> None:
-    """Take it off."""
+    """Take it off, unless the XR has changed since it was read.
+
+    Raises:
+        ClusterError: Among others, it has.
+    """
     there = xr["metadata"].get("finalizers") or ()
-    _finalizers(site, xr, [each for each in there if each != names.DELETE_FINALIZER])
-
-
-def _finalizers(site: Site, xr: _Object, wanted: list[str]) -> None:
-    metadata = {"resourceVersion": xr["metadata"]["resourceVersion"], "finalizers": wanted}
-    patch(site, xr, {"metadata": metadata}, "", f"change the finalizers of {said(xr)}")
+    left = [each for each in there if each != names.DELETE_FINALIZER]
+    metadata = {"resourceVersion": xr["metadata"]["resourceVersion"], "finalizers": left}
+    patch(site, xr, {"metadata": metadata}, "", f"take the finalizer off {said(xr)}")
 
 
 def patch(site: Site, xr: _Object, body: _Object, subresource: str, doing: str) -> None:

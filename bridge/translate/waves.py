@@ -50,7 +50,7 @@ class Member:
         selected: The version that it selects; empty where it follows the newest.
         applied: The version that was run for it last; empty where none was.
         state: `unknown` where its cluster is not reached.
-        said: What is wrong with it.
+        said: What is wrong with it; empty where its cluster is only not reached yet.
     """
 
     name: str
@@ -128,7 +128,7 @@ def plan(rollout: Rollout | None, members: Sequence[Member]) -> Plan:
         open_ = [m for m in wave if not _is_through(m, rollout.version)]
         if open_:
             return Plan(wanted, "", f"{where} is under way: {_counted(len(wave))}{_held_up(open_)}")
-    return Plan(wanted, "", f"the roll-out to {rollout.version} is through: {_counted(sum(map(len, waves)))}")
+    return Plan(wanted, "", f"the roll-out to {rollout.version} is through")
 
 
 def _counted(number: int) -> str:
@@ -136,7 +136,7 @@ def _counted(number: int) -> str:
 
 
 def _held_up(members: Sequence[Member]) -> str:
-    unknown = [f"{m.name}: {m.said}" for m in members if m.state == "unknown"]
+    unknown = [f"{m.name}: {m.said}" for m in members if m.state == "unknown" and m.said]
     return f"; it waits for {_listed(unknown)}" if unknown else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, world
 from fakeapi import Fault
+from fakehttp import Request
 
 import build
 from bridge import release
@@ -155,6 +157,27 @@ def test_delete_pipelines_run_in_order_before_an_xr_goes(one: World):
     until(one, "it goes", lambda: finalizers(one) is None)
     left = {kind.kind: len(one.there("eu-1", kind)) for kind in deletions.MADE if kind is not kinds.CONFIG_MAP}
     assert left == {"ServiceAccount": 0, "Role": 0, "RoleBinding": 0, "Job": 0}, "nothing of it is left"
+
+
+def test_the_finalizer_gets_on_an_xr_that_core_writes_all_the_time(one: World):
+    published(one, promise("clean"))
+    api, busy = one.clusters["eu-1"], threading.Event()
+    original = api.fault
+
+    def written(request: Request) -> Fault:
+        if busy.is_set() and request.method == "PATCH" and request.path == CACHES.path("team", "one"):
+            with api.changed:
+                there = api.objects[CACHES][ONE]
+                noted = {"count": str(api.version)}
+                api.store(CACHES, {**there, "metadata": {**there["metadata"], "annotations": noted}})
+        return original(request)
+
+    api.fault = written  # type: ignore[method-assign]
+    busy.set()
+    xr(one)
+    until_held(one)
+    busy.clear()
+    assert one.bridge.fleet.sites["eu-1"].queue.numbers().retries == 0, "at the first try"
 
 
 def test_a_promise_without_delete_pipelines_costs_its_xrs_nothing(one: World):

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ class BridgeProcess:
     folder: Path
     flags: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _led: int = field(default=0, init=False)
 
     @property
     def log(self) -> Path:
@@ -103,6 +105,7 @@ class BridgeProcess:
 
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True, parents=True)
+        self._led = self.leads
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command(), "--kubeconfig", self.kubeconfig, "--listen", "127.0.0.1:0", *self.flags],
@@ -138,8 +141,29 @@ class BridgeProcess:
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
+    @property
+    def leads(self) -> int:
+        """How often one of its processes began to lead."""
+        return sum(line["msg"] == "leading" for line in self.lines())
+
+    def until_leading(self, timeout: float = SLOW) -> None:
+        """Wait until the one that was started last leads."""
+
+        def leads() -> bool:
+            self.revive()
+            return self.leads > self._led
+
+        eventually("it leads", leads, timeout=timeout)
+
+    def revive(self) -> None:
+        """Start it again where it has ended, as a Deployment does: on a busy machine it may not renew its Lease in time."""
+        if not self.alive:
+            self.start()
+
     def lines(self) -> list[Mapping[str, Any]]:
         """What it logged."""
+        if not self.log.exists():
+            return []
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
 
     def page(self, path: str) -> str:
@@ -153,8 +177,8 @@ def command() -> list[str | Path]:
     return [Path(sys.executable).with_name("kratix-crossplane"), "bridge"]
 
 
-def logic(promise: str, note: str) -> Manifest:
-    """What the platform team adds: one ConfigMap for each request, which says what made it."""
+def logic(promise: str, note: str, **more: Any) -> Manifest:
+    """What the platform team adds: one ConfigMap for each request, which says what made it; `more` goes to the input."""
     made = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -166,6 +190,7 @@ def logic(promise: str, note: str) -> Manifest:
         "kind": "PromiseInput",
         "documents": [{"name": "made", "manifest": made}],
         "deliver": {"as": "Composed"},
+        **more,
     }
     metadata = {"name": f"{promise}-input", "namespace": names.NAMESPACE, "labels": {names.INPUT_LABEL: promise}}
     return {
@@ -194,25 +219,44 @@ class Bridged:
         self.platform.apply(secret(plane.name, kubeconfig(plane)))
         return crossplane_cluster(plane.name, kubeconfig={"secretRef": {"name": plane.name}}, **more)
 
+    def crash(self, after: float) -> None:
+        """Kill the bridge so many seconds after it began to lead, and start it again."""
+        self.process.until_leading()
+        time.sleep(after)
+        self.kill()
+        self.process.start()
+
+    def kill(self) -> None:
+        """Kill the bridge, and take its Lease: that would have to expire first, and tests are about those that work."""
+        self.process.kill()
+        self.platform.delete("coordination.k8s.io/v1", "Lease", names.LEASE, names.LEASE_NAMESPACE)
+
     def another(self, name: str, *flags: str) -> BridgeProcess:
         """A second process of the bridge."""
         return BridgeProcess(self.process.kubeconfig, self.folder / name, flags)
 
 
 @contextlib.contextmanager
-def bridged(name: str, folder: Path, others: Sequence[str]) -> Iterator[Bridged]:
-    """Bring it all up; the bridge is not started."""
+def bridged(name: str, folder: Path, others: Sequence[str], *, profile: str = "kratix") -> Iterator[Bridged]:
+    """Bring it all up; the bridge is not started.
+
+    Args:
+        profile: What the platform has beside Kratix; by default Crossplane.
+    """
     run = Run(name)
-    testbed = profiles.up("kratix", run, owner=os.getpid())
+    testbed = profiles.up(profile, run, owner=os.getpid())
     process = BridgeProcess(folder / "platform.kubeconfig", folder / "bridge")
     try:
+        if profile != "kratix":
+            testbed.kratix.up()
         planes = {other: ControlPlane(run, other, index) for index, other in enumerate(others, start=1)}
         for plane in planes.values():
             plane.up(controllers=True)
             Crossplane(plane).up()
             install_crossplane(plane.cluster)
         install_platform(testbed.plane.cluster)
-        install_crossplane(testbed.plane.cluster)
+        if profile == "kratix":
+            install_crossplane(testbed.plane.cluster)
         process.kubeconfig.write_text(kubeconfig(testbed.plane), encoding="utf-8")
         yield Bridged(testbed, planes, folder, process)
     finally:
