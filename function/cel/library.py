@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 import time
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # it has stubs but no py.typed
+from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings  # type: ignore[import-untyped]
 
 from function.api.errors import InvalidError
 from function.api.fields import MAX_EXPRESSION
@@ -222,37 +222,25 @@ def _compiled(source: str, names: frozenset[str]) -> Expression:
     doubling = len(_DOUBLING.findall(source))
     if doubling > _MAX_DOUBLING:
         raise _CompileError(f"uses optMap and optFlatMap {doubling} times; at most {_MAX_DOUBLING} are allowed")
-    # Most need none of the extensions, which only add functions, macros and syntax: what compiles without them is the
-    # same with them. Their libraries take 13 MB, so they are loaded when something does not compile without.
-    with contextlib.suppress(RuntimeError):
-        return Expression(source, names, _environment(names, extended=False))
     try:
-        return Expression(source, names, _environment(names, extended=True))
+        return Expression(source, names, _environment(names))
     except RuntimeError as error:
         raise _CompileError(wording.compile_error(str(error), source, names)) from None
 
 
 @functools.lru_cache(maxsize=32)
-def _environment(names: frozenset[str], *, extended: bool) -> cel.Env:
+def _environment(names: frozenset[str]) -> cel.Env:
     keys = cel.Overload(f"{syntax.KEYS}_list", return_type=cel.Type.LIST, parameters=[cel.Type.LIST], impl=_sorted)
     return cel.NewEnv(
         variables=dict.fromkeys(sorted(names), cel.Type.DYN),
         extensions=[
-            *(_extensions() if extended else ()),
+            ext_strings.ExtStrings(),
+            ext_math.ExtMath(),
+            ext_optional.ExtOptional(),
+            ext_bindings.ExtBindings(),
+            ext_encoders.ExtEncoders(),
             cel.CelExtension("ordered", [cel.FunctionDecl(syntax.KEYS, [keys])]),
         ],
-    )
-
-
-def _extensions() -> tuple[cel.CelExtension, ...]:
-    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings  # type: ignore[import-untyped]
-
-    return (
-        ext_strings.ExtStrings(),
-        ext_math.ExtMath(),
-        ext_optional.ExtOptional(),
-        ext_bindings.ExtBindings(),
-        ext_encoders.ExtEncoders(),
     )
 
 

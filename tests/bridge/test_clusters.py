@@ -569,7 +569,7 @@ REFUSED_CONFIGS: dict[str, tuple[bytes, str]] = {
     ),
     "no-yaml": (b"a: [s3cret", "the kubeconfig is not YAML"),
     "binary": (b"\xff\xfe s3cret", "the kubeconfig is not YAML"),
-    "python": (b"!!python/object/apply:os.system ['s3cret']", "the kubeconfig is not YAML"),
+    "python": (b"!!python/object/apply:os.system ['s3cret']", "the kubeconfig is not a mapping"),
     "nested": (b"[" * 100_000, "the kubeconfig is not YAML"),
     "a-list": (b"[s3cret]", "the kubeconfig is not a mapping"),
     "huge": (b"#" * (128 << 10) + b"\n", "the kubeconfig has more than 131072 bytes"),
