@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from bridge.clusters import APPLY
@@ -39,6 +40,9 @@ NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
+# Core may be asked for a version before it has made its CompositionRevision: it says that there is none, and tries again
+# (internal/controller/apiextensions/composite/api.go).
+_PASSING: Final = 10.0
 # What core and the function say of an XR whose new version does not work.
 _BROKEN: Final = ("Denied", "Invalid", "InvalidInput", "PipelineFailed", "PipelineBlocked")
 
@@ -97,7 +101,7 @@ class Versions:
         if rollout or bound:
             self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
         try:
-            found = list(_found(self.platform, sites, promise, requests, bound))
+            found = list(_found(self.platform, sites, promise, requests, bound, now))
             self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
         except ClusterError:
             self.ledger.steer(promise.name)
@@ -161,6 +165,7 @@ def _found(
     promise: kept.Promise,
     requests: Iterable[tuple[Of, kept.Request]],
     bound: Iterable[Binding],
+    now: str,
 ) -> Iterator[_Found]:
     by_request = {each.of: each for each in bound}
     there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_reached(site)}
@@ -179,7 +184,7 @@ def _found(
             continue
         xr = there[request.cluster].get((of.namespace, of.name))
         if xr is not None:
-            yield _Found(_member(where, xr, pinned), sites[request.cluster], xr, binding)
+            yield _Found(_member(where, xr, pinned, now), sites[request.cluster], xr, binding)
 
 
 def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
@@ -207,11 +212,11 @@ def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, 
     return found
 
 
-def _member(where: str, xr: _Object, pinned: str) -> Member:
+def _member(where: str, xr: _Object, pinned: str, now: str) -> Member:
     metadata = xr["metadata"]
     selected = _selected(xr)
     by_others = selected and not _is_ours(xr)
-    state, why = _state(xr, selected)
+    state, why = _state(xr, selected, now)
     return Member(
         where,
         metadata.get("labels") or {},
@@ -248,11 +253,13 @@ def _is_ours(xr: _Object) -> bool:
     return any(entry.get("manager") == MANAGER for entry in xr["metadata"].get("managedFields") or ())
 
 
-def _state(xr: _Object, selected: str) -> tuple[waves.State, str]:
+def _state(xr: _Object, selected: str, now: str) -> tuple[waves.State, str]:
     told: dict[str, _Object] = {c["type"]: c for c in _at(xr, "status", "conditions") or ()}
     synced = told.get("Synced", {})
     generation = xr["metadata"].get("generation") or 0
     if synced.get("status") == "False" and synced.get("observedGeneration", -1) >= generation:
+        if _seconds(synced.get("lastTransitionTime"), now) < _PASSING:
+            return "moving", ""
         return "failing", shorten(str(synced.get("message") or synced.get("reason")), 200)
     if selected and _applied(xr) != selected:
         return "moving", ""  # what else it says is of the version before
@@ -261,6 +268,14 @@ def _state(xr: _Object, selected: str) -> tuple[waves.State, str]:
         if condition.get("status") == "False" and condition.get("reason") in _BROKEN:
             return "failing", shorten(str(condition.get("message")), 200)
     return ("good", "") if told.get("Ready", {}).get("status") == "True" else ("moving", "")
+
+
+def _seconds(since: object, now: str) -> float:
+    """How long ago something was; long ago where nobody says when."""
+    try:
+        return (datetime.fromisoformat(now) - datetime.fromisoformat(str(since))).total_seconds()
+    except (ValueError, TypeError):  # no time, or one without a zone
+        return _PASSING
 
 
 def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:

@@ -100,8 +100,13 @@ def test_a_version_that_there_is_not_is_said(one: Mirrored):
     until(one, "it selects it", lambda: selected(one, "eu-1") == "v9")
     said = "cannot select CompositionRevision: no compatible CompositionRevision found"
     synced = {"type": "Synced", "status": "False", "observedGeneration": 9, "message": said}
-    runs(one, "eu-1", "v1.0.0", synced)
+    runs(one, "eu-1", "v1.0.0", {**synced, "lastTransitionTime": "2026-11-25T11:59:51Z"})
+    until(one, "core may be about to make it", lambda: told(one)[0] == "UpgradeInProgress")
+    runs(one, "eu-1", "v1.0.0", {**synced, "lastTransitionTime": "2026-11-25T11:59:50Z"})
     until(one, "it is told", lambda: told(one)[:2] == ("UpgradeFailed", f"version v9: {said}"))
+    runs(one, "eu-1", "v1.0.0", synced)
+    one.settled()
+    assert told(one)[0] == "UpgradeFailed", "whoever says no time has had enough"
 
 
 def test_what_somebody_set_on_an_xr_is_not_overruled(one: Mirrored):
