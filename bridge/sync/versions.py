@@ -40,7 +40,7 @@ NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
-# Core may be asked for a version before it has made its CompositionRevision: it says that there is none, and tries again
+# Core may be asked for a version before it has made its CompositionRevision: it says there is none, and tries again
 # (internal/controller/apiextensions/composite/api.go).
 _PASSING: Final = 10.0
 # What core and the function say of an XR whose new version does not work.

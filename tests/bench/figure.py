@@ -94,7 +94,11 @@ def check(page: Path, part: str = "") -> None:
     Args:
         part: Whose table it is, where the page has several.
     """
-    if not _place(part).search(page.read_text(encoding="utf-8")):
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"bench: cannot read {page}, where figures are to go: {error.strerror}")
+    if not _place(part).search(text):
         sys.exit(f"bench: {page} has no lines {' and '.join(_ends(part))}")
 
 
