@@ -91,7 +91,7 @@ programs: $(READY) ## Find or build all real programs (minutes, once, into the u
 
 .PHONY: e2e
 e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadgroup) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
+	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
 
 .PHONY: soak
 soak: $(READY) programs ## Half an hour of changes and crashes; MINUTES and REQUESTS (Linux, root)

@@ -211,7 +211,7 @@ def _figures(world: _World) -> Iterator[Figure]:
     )
     turns = world.turns[_OURS]
     calls = [turn.calls / turn.reconciles for turn in turns]
-    yield Figure("core: function calls in a reconcile", "", calls, _CALLS, "counted by the function", counted=True)
+    yield Figure("core: function calls in a reconcile", "", calls, _CALLS, "counted by the function")
     waited = [turn.waiting / turn.calls for turn in turns]
     yield Figure("core: part of the calls that come without what is required", "", waited)
     for name, each in world.turns.items():

@@ -100,7 +100,7 @@ def _join(world: _World, where: Mapping[int, str]) -> Iterator[Figure]:
     taken = {number for number, placement in anew.items() if placement.destination == "cluster-new"}
     changed = {number for number, placement in anew.items() if placement.destination != where[number]}
     note = f"its share is {len(world.xrs) / len(names):.0f}"
-    yield Figure("1 joins: of as many new XRs it takes", "", [float(len(taken))], note=note, counted=True)
+    yield Figure("1 joins: of as many new XRs it takes", "", [float(len(taken))], note=note)
     yield Figure(
         "1 joins: new XRs that go elsewhere for it, and not to it", "", [float(len(changed - taken))], 0.0, counted=True
     )

@@ -10,6 +10,8 @@ import borrowed
 import pytest
 import teamspaces
 from developer import Platform
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from testbed import example, profiles
 from testbed.cluster import Cluster
@@ -26,12 +28,10 @@ _TOGETHER = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
     if borrowed.NAMED in os.environ:
         left_out = [item for item in here if not item.get_closest_marker("anywhere")]
         config.hook.pytest_deselected(items=left_out)
@@ -50,6 +50,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _group(path: Path) -> str:
     return next((group for group, files in _TOGETHER.items() if path.stem in files), path.stem)
+
+
+class _Groups(LoadScopeScheduling):
+    """Gives each group of files to one process, as a whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(Path(nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _Groups(config, log)
 
 
 class Beds:
