@@ -23,6 +23,7 @@ from testbed.profiles import Testbed
 
 # What a client meets while its API server is killed and comes back.
 _AWAY = (urllib3.exceptions.HTTPError, ApiException, DynamicApiError, OSError)
+_REFUSED = (400, 403, 422)
 _AGAIN = 0.5
 
 
@@ -42,21 +43,21 @@ class Requests:
     @property
     def api(self) -> tuple[str, str]:
         """The API version and kind of the requests."""
-        kind = self._manifest("soak-0", 1)
+        kind = self._manifest("soak0", 1)
         return kind["apiVersion"], kind["kind"]
 
     @property
     def namespace(self) -> str:
-        return str(self._manifest("soak-0", 1)["metadata"]["namespace"])
+        return str(self._manifest("soak0", 1)["metadata"]["namespace"])
 
     def create(self, number: int) -> None:
         """Make as many."""
         for index in range(number):
-            self.put(f"soak-{index}")
+            self.put(f"soak{index}")
 
     def put(self, name: str) -> None:
         """Make or change one: another size."""
-        size = self.chance.randint(1, 49)
+        size = self.chance.randint(20, 49)  # of what every kind may have
         _insist(lambda: self.platform.cluster.apply(self._manifest(name, size)))
         self.sizes[name] = size
         self.changes["changed"] += 1
@@ -222,7 +223,7 @@ def stored_sizes(platform: Platform) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for path, text in platform.files().items():
         _, marker, rest = path.partition("/postgres/")
-        if marker and "/resources/" in path and rest.startswith("soak-"):
+        if marker and "/resources/" in path and rest.startswith("soak"):
             found.setdefault(rest.partition("/")[0], []).extend(_sizes(yaml.safe_load(text)))
     return found
 
@@ -244,8 +245,8 @@ def _insist(call: Callable[[], Any]) -> Any:
     while True:
         try:
             answer = call()
-        except _AWAY:
-            if time.monotonic() > deadline:
+        except _AWAY as error:
+            if time.monotonic() > deadline or getattr(error, "status", 0) in _REFUSED:
                 raise
         else:
             if answer or answer is None:
