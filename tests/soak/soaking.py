@@ -116,6 +116,9 @@ class Watcher:
         self.looks += 1
         owned: dict[str, list[Manifest]] = {}
         for work in works.values():
+            if work["metadata"].get("deletionTimestamp"):
+                # Of a request that was made again under its name, the Work before is not gone at once: Kratix cleans up.
+                continue
             for owner in work["metadata"].get("ownerReferences", ()):
                 owned.setdefault(owner["uid"], []).append(work)
         for name, request in requests.items():
