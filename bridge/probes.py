@@ -40,25 +40,18 @@ def bound(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-class Server:
-    """Serves the pages, in threads of its own.
+class Served:
+    """A server in threads of its own.
 
-    Args:
-        address: HOST:PORT.
-
-    Raises:
-        StartError: It cannot listen there.
+    Attributes:
+        name: What its first thread is called.
     """
 
-    def __init__(self, address: str, pages: Pages) -> None:
-        handler = type("Handler", (_Handler,), {"pages": pages})
-        try:
-            self._server = ThreadingHTTPServer(bound(address), handler)
-        except (OSError, OverflowError) as error:
-            cause = getattr(error, "strerror", None) or str(error)
-            raise StartError(f"cannot listen on {address}: {cause}") from None
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
+    name: str
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, name=self.name, daemon=True)
 
     @property
     def address(self) -> str:
@@ -74,6 +67,29 @@ class Server:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class Server(Served):
+    """Serves the pages, in threads of its own.
+
+    Args:
+        address: HOST:PORT.
+
+    Raises:
+        StartError: It cannot listen there.
+    """
+
+    name = "probes"
+
+    def __init__(self, address: str, pages: Pages) -> None:
+        handler = type("Handler", (_Handler,), {"pages": pages})
+        try:
+            server = ThreadingHTTPServer(bound(address), handler)
+        except (OSError, OverflowError) as error:
+            cause = getattr(error, "strerror", None) or str(error)
+            raise StartError(f"cannot listen on {address}: {cause}") from None
+        server.daemon_threads = True
+        super().__init__(server)
 
 
 class _Handler(BaseHTTPRequestHandler):

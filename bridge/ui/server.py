@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from bridge import log
 from bridge.errors import ClusterError, StartError
-from bridge.probes import bound
+from bridge.probes import Served, bound
 from bridge.ui.access import Access, BusyError, UnauthenticatedError
 from bridge.ui.views import Views
 
@@ -49,7 +49,7 @@ _LONGEST_WAIT: Final = 25.0
 _log = logging.getLogger("bridge")
 
 
-class Server:
+class Server(Served):
     """Serves the page, in threads of its own.
 
     Args:
@@ -60,6 +60,8 @@ class Server:
         StartError: It cannot listen there, or would do so in the clear.
     """
 
+    name = "ui"
+
     def __init__(self, address: str, views: Views, access: Access, certificate: Path | None = None) -> None:
         host, port = bound(address)
         if certificate is None and not _is_loopback(host):
@@ -67,31 +69,21 @@ class Server:
             raise StartError(f"cannot serve the page on {address}: {cause}")
         handler = type("Handler", (_Handler,), {"views": views, "access": access})
         try:
-            self._server = _Bounded((host, port), handler)
+            server = _Bounded((host, port), handler)
         except (OSError, OverflowError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             raise StartError(f"cannot serve the page on {address}: {cause}") from None
         if certificate is not None:
-            self._server.tls = _Certificate(certificate)
+            server.tls = _Certificate(certificate)
+        super().__init__(server)
         self._views = views
-        self._thread = threading.Thread(target=self._server.serve_forever, name="ui", daemon=True)
-
-    @property
-    def address(self) -> str:
-        """Where it listens; the kernel chooses for port 0."""
-        host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
-
-    def start(self) -> None:
-        """Start serving."""
-        self._thread.start()
+        self._hang_up = server.hang_up
 
     def stop(self) -> None:
         """Stop serving, whoever waits for a change."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().stop()
         self._views.stop()
-        self._server.hang_up()
+        self._hang_up()
 
 
 def _is_loopback(host: str) -> bool:
