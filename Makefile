@@ -14,6 +14,9 @@ PROFILE ?= kratix
 MINUTES  ?= 30
 REQUESTS ?= 500
 
+# What runs on testbeds: `make e2e` by default. CI runs all of it in one go, so that both cores have work until the end.
+ON_TESTBEDS ?= tests/e2e
+
 # On machines with more cores than this, WORKERS=auto.
 WORKERS ?= 2
 
@@ -36,7 +39,7 @@ demo: $(READY) ## Simulate example/postgres: prod, dev and a denied request, wit
 
 .PHONY: test
 test: $(READY) crossplane ## Run all tests, with the real Crossplane's render, and hold the branch coverage
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --cov=function --cov-branch --cov-fail-under=95
+	$(PYTEST) -n $(WORKERS) --dist loadfile --cov=function --cov-branch --cov-fail-under=95
 
 .PHONY: check
 check: $(READY) ## Lint, format, types, import contracts, and the laws over every golden case
@@ -91,7 +94,15 @@ programs: $(READY) ## Find or build all real programs (minutes, once, into the u
 
 .PHONY: e2e
 e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 tests/e2e $(ARGS) # one's own cluster has room for one
+	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 $(ON_TESTBEDS) $(ARGS) # one's own cluster has room for one
+
+.PHONY: fleet
+fleet: ## The bridge and requests over fleets while all goes wrong, for as long again (Linux, root)
+	@$(MAKE) --no-print-directory e2e ON_TESTBEDS=tests/fleet
+
+.PHONY: tutorials
+tutorials: ## Follow the tutorials and the guides that need clusters, on a testbed (Linux, root)
+	@$(MAKE) --no-print-directory e2e ON_TESTBEDS=tests/tutorials
 
 .PHONY: soak
 soak: $(READY) programs ## Half an hour of changes and crashes; MINUTES and REQUESTS (Linux, root)

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ class Format(StrEnum):
 
 
 _OURS = "function-kratix"
-_IMAGE = f"registry.example.org/{_OURS}:v{metadata.version(_OURS)}"
+_IMAGE = f"registry.example.org/{_OURS}:v"
 _FILES = typer.Option(
     "--file", "-f", help="A file or folder with the XRD, its Compositions and Functions; give several.", metavar="PATH"
 )
@@ -52,7 +51,23 @@ _WITH = typer.Option(
     metavar="PATH",
     help="A file or folder with manifests that Crossplane's Destinations get too, such as roles.",
 )
-_IMAGE_OPTION = typer.Option("--image", help="This project's image, where Kratix can pull it.")
+
+
+def _image() -> str:
+    from importlib import metadata
+
+    return _IMAGE + metadata.version(_OURS)
+
+
+def _crossplane_image() -> str:
+    return f"{_image()}-crossplane"
+
+
+_HELP = "This project's image, where Kratix can pull it."
+_IMAGE_OPTION = typer.Option("--image", help=_HELP, default_factory=_image, show_default=f"{_IMAGE}VERSION")
+_CROSSPLANE_IMAGE_OPTION = typer.Option(
+    "--image", help=_HELP, default_factory=_crossplane_image, show_default=f"{_IMAGE}VERSION-crossplane"
+)
 _OUTPUT = typer.Option("--output", "-o", help="How it is written.")
 
 
@@ -70,7 +85,8 @@ def from_xrd(
     namespace: Annotated[str, _NAMESPACE] = "",
     version: Annotated[str, _VERSION] = "",
     selector: Annotated[list[str] | None, _SELECTOR] = None,
-    image: Annotated[str, _IMAGE_OPTION] = _IMAGE,
+    *,
+    image: Annotated[str, _IMAGE_OPTION],
     output: Annotated[Format, _OUTPUT] = Format.yaml,
 ) -> None:
     """Make a Promise that offers what an XRD defines.
@@ -113,7 +129,8 @@ def crossplane(
     with_: Annotated[list[Path] | None, _WITH] = None,
     version: Annotated[str, _VERSION] = "",
     selector: Annotated[list[str] | None, _SELECTOR] = None,
-    image: Annotated[str, _IMAGE_OPTION] = f"{_IMAGE}-crossplane",
+    *,
+    image: Annotated[str, _CROSSPLANE_IMAGE_OPTION],
     output: Annotated[Format, _OUTPUT] = Format.yaml,
 ) -> None:
     """Make the Promise whose requests are Crossplane installations.
@@ -133,7 +150,7 @@ def crossplane(
     options = installation.Options(
         image,
         Charts(charts).versions(),
-        pairs(function or (), "--function", "NAME=PACKAGE") or {_OURS: _IMAGE},
+        pairs(function or (), "--function", "NAME=PACKAGE") or {_OURS: _image()},
         pairs(selector or (), "--selector") or CROSSPLANE_DESTINATIONS,
         version,
         list(_dependencies(with_ or ())),

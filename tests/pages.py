@@ -28,7 +28,7 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-# The how-to guides that go on where a tutorial is, at one of its headings; tests/e2e/test_tutorials.py follows them.
+# The how-to guides that go on where a tutorial is, at one of its headings; tests/tutorials/test_tutorials.py follows them.
 ON_CLUSTERS = {
     "debug-a-request": ("together", "## 5."),
     "deliver-by-gitops": ("fleet", "## 5."),

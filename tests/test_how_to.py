@@ -1,6 +1,6 @@
 """The how-to guides that need no cluster: each command is run, and prints what the page shows (see pages.py).
 
-Those that need one are in tests/e2e/test_tutorials.py.
+Those that need one are in tests/tutorials/test_tutorials.py.
 """
 
 from __future__ import annotations

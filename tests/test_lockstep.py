@@ -21,13 +21,10 @@ from function.simulate import steps
 from testbed import example, process, tools
 from testbed.render import Rendered, render
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
-        reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: nothing was compared with the real Crossplane",
-    ),
-    pytest.mark.xdist_group("crossplane"),
-]
+pytestmark = pytest.mark.skipif(
+    os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
+    reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: nothing was compared with the real Crossplane",
+)
 
 TURNS = 10
 EXAMPLES = {name: folder.load(example.FOLDER / name) for name in example.names()}

@@ -100,7 +100,6 @@ def function() -> Iterator[str]:
     os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
     reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: nothing was rendered by the real Crossplane",
 )
-@pytest.mark.xdist_group("crossplane")
 @pytest.mark.parametrize("block", RENDERED, ids=ids)
 def test_render(block: Block, function: str, tmp_path: Path, update: bool):
     binaries = tmp_path / "bin"

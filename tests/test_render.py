@@ -21,13 +21,10 @@ from testbed import example, process, tools
 from testbed.render import Rendered, RenderError, render
 from testbed.versions import RENDER
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
-        reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: nothing was rendered by the real Crossplane",
-    ),
-    pytest.mark.xdist_group("crossplane"),  # one function process and one build for all
-]
+pytestmark = pytest.mark.skipif(
+    os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
+    reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: nothing was rendered by the real Crossplane",
+)
 
 SCENES = [pytest.param(name, xr, id=f"{name}/{xr}") for name in example.names() for xr in example.xr_names(name)]
 

@@ -207,11 +207,19 @@ def _apply(site: Site, manifest: dict[str, Any], xr: _Object | None) -> str:
         namespace = manifest["metadata"].get("namespace")
         if error.status != 404 or not namespace or read(site.cluster, kinds.NAMESPACE, "", namespace) is not None:
             raise
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        site.cluster.request("POST", kinds.NAMESPACE.path(), body=body, doing=f"create Namespace {namespace}")
+        _create_namespace(site, namespace)
         result = site.applier.apply(manifest, there)
     site.told(site.name, result)
     return result.action
+
+
+def _create_namespace(site: Site, name: str) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    try:
+        site.cluster.request("POST", kinds.NAMESPACE.path(), body=body, doing=f"create Namespace {name}")
+    except ApiError as error:
+        if error.status != 409:  # another request of it was faster
+            raise
 
 
 def _listed(site: Site, opened: Opened) -> Iterator[_Object]:

@@ -34,7 +34,7 @@ PARTS = {
     "scale": paper.measure,
     "core": core.measure,
 }
-# These have a page of their own, each its own table there, and plots.
+# Each part has a table of its own; those of these are on a page with plots.
 _OWN = ("scale", "core")
 _PAGE, _PLOTS = "performance.md", "performance"
 
@@ -80,20 +80,19 @@ def main() -> None:
 
 
 def _check(page: Path, parts: Sequence[str]) -> None:
-    if any(part not in _OWN for part in parts):
-        figure.check(page)
-    for part in set(parts) & set(_OWN):
-        figure.check(page.with_name(_PAGE), part)
+    for part in parts:
+        figure.check(_page(page, part), part)
 
 
 def _write(page: Path, measured: Mapping[str, Sequence[figure.Figure]]) -> None:
-    rest = [each for part, found in measured.items() if part not in _OWN for each in found]
-    if rest:
-        figure.write(rest, page)
-    for part in _OWN:
-        if part in measured:
-            figure.write(measured[part], page.with_name(_PAGE), part)
-            plots.draw(measured[part], page.with_name(_PLOTS))
+    for part, found in measured.items():
+        figure.write(found, _page(page, part), part)
+        if part in _OWN:
+            plots.draw(found, page.with_name(_PLOTS))
+
+
+def _page(page: Path, part: str) -> Path:
+    return page.with_name(_PAGE) if part in _OWN else page
 
 
 if __name__ == "__main__":

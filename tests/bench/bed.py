@@ -194,6 +194,13 @@ class Process:
         self._bed.run.signal(self.name, signal.SIGTERM)
         eventually("the bridge has ended", lambda: not self._bed.run.alive(self.name), timeout=_SLOW)
 
+    @property
+    def works(self) -> bool:
+        """True; where it has ended, that is an error with what it said last."""
+        if not self._bed.run.alive(self.name):
+            raise AssertionError(f"the bridge has ended: {self.log.read_text(encoding='utf-8')[-500:]}")
+        return True
+
     def page(self, path: str) -> str:
         """A page that it serves; empty where it serves none, or says no."""
         return self._bed.within(_page, f"http://{_LISTEN}{path}")

@@ -26,12 +26,14 @@ class Count:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._partial = file.with_suffix(".partial")
         self._told = {"calls": 0, "waiting": 0}
 
     def add(self, *, waiting: bool) -> None:
         self._told["calls"] += 1
         self._told["waiting"] += waiting
-        self._file.write_text(json.dumps(self._told), encoding="utf-8")
+        self._partial.write_text(json.dumps(self._told), encoding="utf-8")
+        self._partial.replace(self._file)  # whoever reads it finds all of it
 
 
 def _ours(count: Count, flags: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import platform
@@ -88,11 +89,11 @@ def tell(figure: Figure) -> None:
     sys.stderr.flush()
 
 
-def check(page: Path, part: str = "") -> None:
+def check(page: Path, part: str) -> None:
     """Before anything is measured: whether a page has a place for the table.
 
     Args:
-        part: Whose table it is, where the page has several.
+        part: Whose table it is.
     """
     try:
         text = page.read_text(encoding="utf-8")
@@ -102,7 +103,7 @@ def check(page: Path, part: str = "") -> None:
         sys.exit(f"bench: {page} has no lines {' and '.join(_ends(part))}")
 
 
-def write(figures: Sequence[Figure], page: Path, part: str = "") -> None:
+def write(figures: Sequence[Figure], page: Path, part: str) -> None:
     """Put the table where a page has its place."""
     begin, end = _ends(part)
     text = page.read_text(encoding="utf-8")
@@ -110,8 +111,7 @@ def write(figures: Sequence[Figure], page: Path, part: str = "") -> None:
 
 
 def _ends(part: str) -> tuple[str, str]:
-    named = f"bench {part}" if part else "bench"
-    return f"<!-- {named}: begin -->", f"<!-- {named}: end -->"
+    return f"<!-- bench {part}: begin -->", f"<!-- bench {part}: end -->"
 
 
 def _place(part: str) -> re.Pattern[str]:
@@ -121,7 +121,8 @@ def _place(part: str) -> re.Pattern[str]:
 
 def _table(figures: Sequence[Figure]) -> str:
     lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_cells, figures)]
-    return f"{machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    today = datetime.date.today()
+    return f"{today}, {machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

@@ -82,6 +82,8 @@ class _Rounds:
         for number in range(self.scale.rounds):
             # The order changes each time; the last is the bridge's, whose clusters are measured further.
             first = (self.scale.rounds - number) % 2 == 0
+            if self.process:
+                self._end()  # the one of the last round
             if first:
                 synced.append(self._bridge(requests))
                 self._end()
@@ -115,7 +117,7 @@ class _Rounds:
         before = self.up.requests()
         watch = machine.Stopwatch(self.up.servers())
         process = self.process = Process(self.up)
-        eventually("all is written", lambda: _created(process) >= self._expected, timeout=_LONG)
+        eventually("all is written", lambda: process.works and _created(process) >= self._expected, timeout=_LONG)
         lines = _lines(process)
         ends = [_at(line) - process.began for line in lines if line["msg"] == "created"][-1]
         used = watch.stop(ends, bridge=machine.cpu(process.pid))

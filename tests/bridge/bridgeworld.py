@@ -102,10 +102,10 @@ class World:
     def events(self) -> list[tuple[str, str]]:
         return sorted((e["reason"], e["note"]) for e in self.platform.there(kinds.EVENT).values())
 
-    def until(self, what: str, holds: Callable[[], object]) -> None:
+    def until(self, what: str, holds: Callable[[], object], show: Callable[[], object] = lambda: "") -> None:
         deadline = time.monotonic() + _PATIENCE
         while not holds():
-            assert time.monotonic() < deadline, f"never: {what}; {[self.status(n) for n in self.clusters]}"
+            assert time.monotonic() < deadline, f"never: {what}; {show()} {[self.status(n) for n in self.clusters]}"
             time.sleep(0.02)
 
     def until_synced(self, name: str, status: str = "True") -> None:

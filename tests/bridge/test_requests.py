@@ -391,6 +391,13 @@ def test_a_namespace_that_is_not_there_is_made(one: Mirrored):
     assert list(one.there("eu-1", kinds.NAMESPACE)) == [TEAM]
 
 
+def test_a_namespace_that_another_request_makes_first_is_no_failure(one: Mirrored, caplog: pytest.LogCaptureFixture):
+    one.clusters["eu-1"].fail(Fault(on="write", status=404), Fault(on="write", status=409))
+    one.request()
+    one.placed()
+    assert "create Namespace" not in caplog.text
+
+
 def test_what_core_says_before_any_function_is_called_is_seen(one: Mirrored):
     one.request()
     one.placed()

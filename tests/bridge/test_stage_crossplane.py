@@ -26,13 +26,10 @@ OURS = {"name": "function-kratix", "package": "registry.example.org/function-kra
 VERSION = CROSSPLANE_CORE.version
 
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
-        reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: Crossplane's chart was not rendered",
-    ),
-    pytest.mark.xdist_group("crossplane"),  # one build for all
-]
+pytestmark = pytest.mark.skipif(
+    os.environ.get(tools.WITHOUT_CROSSPLANE) == "1",
+    reason=f"LEFT OUT by {tools.WITHOUT_CROSSPLANE}=1: Crossplane's chart was not rendered",
+)
 
 
 @pytest.fixture(scope="module")

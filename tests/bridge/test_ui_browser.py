@@ -14,9 +14,6 @@ from bridge.sync import kinds
 
 ALICE, BOB = TOKENS
 
-# One browser at a time on a machine: all tests of this file on one worker.
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:

@@ -47,12 +47,12 @@ def selected(world: Mirrored, cluster: str, name: str = "orders") -> str:
     return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
 
 
-def until(world: Mirrored, what: str, holds: Any) -> None:
+def until(world: Mirrored, what: str, holds: Any, show: Any = lambda: "") -> None:
     def looked() -> bool:
         world.bridge.queue.add(Task(versions.NAME, "", "cache"))
         return bool(holds())
 
-    world.until(what, looked)
+    world.until(what, looked, show)
 
 
 def runs(world: Mirrored, cluster: str, version: str, *conditions: Manifest, name: str = "orders") -> None:
@@ -144,7 +144,7 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
         rollout("v2.0.0")
         v1, v2 = "v1.0.0", "v2.0.0"
         first = {"one": v2, "two": v2, "three": v1, "four": v1, "five": v1}
-        until(world, "the first wave begins", lambda: on() == first)
+        until(world, "the first wave begins", lambda: on() == first, show=on)
         runs(world, where["one"], "v2.0.0", name="one")
         runs(world, where["two"], "v2.0.0", SYNCED, BROKEN, name="two")
         stopped = f"wave 1 of 2 to v2.0.0 has stopped: {where['two']} {TEAM}/two: pipeline x failed"
@@ -157,10 +157,11 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
         until(world, "it is told on the Promise", lambda: news <= set(world.events()))
         assert on() == first, "nobody else is moved"
         runs(world, where["two"], "v2.0.0", name="two")
-        until(world, "the second wave begins", lambda: on() == {**first, "three": v2, "four": v2})
+        until(world, "the second wave begins", lambda: on() == {**first, "three": v2, "four": v2}, show=on)
         until(world, "nothing is refused", lambda: refused("eu-1") == refused("eu-2") == [])
         rollout("v1.0.0")
-        until(world, "the first goes back", lambda: on() == {**first, "one": v1, "two": v1, "three": v2, "four": v2})
+        back = {**first, "one": v1, "two": v1, "three": v2, "four": v2}
+        until(world, "the first goes back", lambda: on() == back, show=on)
         for name in ("one", "two"):
             runs(world, where[name], "v1.0.0", name=name)
         until(world, "all are back", lambda: on() == dict.fromkeys(where, v1))

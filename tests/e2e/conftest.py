@@ -26,12 +26,15 @@ _TOGETHER = {
     "postgres": ("test_postgres", "test_failures", "test_gitops"),
     "fleet": ("test_object", "test_simulate"),
 }
+# They begin first, the longest before all others, so that no process is left with one of them at the end.
+_LONG = ("test_small", "test_tutorials", "test_bridge_fleet", "test_fleet_requests", "postgres")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
+    items.sort(key=_turn)
     if borrowed.NAMED in os.environ:
         left_out = [item for item in here if not item.get_closest_marker("anywhere")]
         config.hook.pytest_deselected(items=left_out)
@@ -52,6 +55,11 @@ def _group(path: Path) -> str:
     return next((group for group, files in _TOGETHER.items() if path.stem in files), path.stem)
 
 
+def _turn(item: pytest.Item) -> int:
+    group = _group(item.path)
+    return _LONG.index(group) if group in _LONG else len(_LONG)
+
+
 class _Groups(LoadScopeScheduling):
     """Gives each group of files to one process, as a whole.
 
@@ -64,6 +72,7 @@ class _Groups(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # they are in order
     return _Groups(config, log)
 
 
