@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from kubernetes.client.api_client import ApiClient
@@ -105,6 +105,11 @@ class Cluster:
         self._closed = threading.Event()
         if who.tls is not None:
             sockets.use(self._pool, who.tls)
+        # Asked directly: the manager looks for its one pool with each request. A proxy for plain HTTP takes whole URLs,
+        # which only the manager knows.
+        proxied = isinstance(self._pool, urllib3.ProxyManager)
+        self._direct = None if proxied else self._pool.connection_from_url(self.server)
+        self._prefix = urlsplit(self.server).path.rstrip("/")
 
     @classmethod
     def of_kubeconfig(
@@ -176,8 +181,7 @@ class Cluster:
             headers["content-type"] = content_type
             content = json.dumps(body, separators=(",", ":")).encode()
         deadline = self._clock() + max(self.limits.answer, timeout or 0.0)
-        url = _url(self.server, path, query)
-        response = self._open(call, method, url, content, headers, timeout or self.limits.read)
+        response = self._open(call, method, _target(path, query), content, headers, timeout or self.limits.read)
         return Answer(response.status, bodies.decode(response, call, self._read(response, call, deadline)))
 
     def stream(self, path: str, /, *, query: Query, read_timeout: float, doing: str = "") -> Stream:
@@ -191,7 +195,7 @@ class Cluster:
             UnreachableError: There is no answer.
         """
         call = Call(self.name, doing or f"watch {path}", self._closed)
-        response = self._open(call, "GET", _url(self.server, path, query), None, {}, read_timeout)
+        response = self._open(call, "GET", _target(path, query), None, {}, read_timeout)
         return Stream(response, call, longest=self.limits.line)
 
     def close(self) -> None:
@@ -207,7 +211,7 @@ class Cluster:
         self.close()
 
     def _open(
-        self, call: Call, method: str, url: str, content: bytes | None, headers: dict[str, str], read: float
+        self, call: Call, method: str, target: str, content: bytes | None, headers: dict[str, str], read: float
     ) -> urllib3.BaseHTTPResponse:
         if self._closed.is_set():
             raise call.failed("its connection was closed")
@@ -216,7 +220,7 @@ class Cluster:
             # The same words as before: a condition that tells them does not flap.
             raise call.failed(self.breaker.cause, retry_after=wait)
         try:
-            response = self._ask(method, url, content, headers, read)
+            response = self._ask(method, target, content, headers, read)
         except urllib3.exceptions.HTTPError as error:
             unreachable = call.broke(error)
             self.breaker.failed(unreachable.cause)
@@ -237,18 +241,19 @@ class Cluster:
         return response
 
     def _ask(
-        self, method: str, url: str, content: bytes | None, headers: dict[str, str], read: float
+        self, method: str, target: str, content: bytes | None, headers: dict[str, str], read: float
     ) -> urllib3.BaseHTTPResponse:
-        return self._pool.request(
-            method,
-            url,
-            body=content,
-            headers={"accept": JSON, **headers, **self._authorization()},
-            timeout=urllib3.Timeout(connect=self.limits.connect, read=read),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
+        options: dict[str, Any] = {
+            "body": content,
+            "headers": {"accept": JSON, **headers, **self._authorization()},
+            "timeout": urllib3.Timeout(connect=self.limits.connect, read=read),
+            "retries": False,
+            "redirect": False,
+            "preload_content": False,
+        }
+        if self._direct is not None:
+            return self._direct.urlopen(method, f"{self._prefix}{target}", **options)
+        return self._pool.request(method, f"{self.server}{target}", **options)
 
     def _authorization(self) -> dict[str, str]:
         # A pod's token is a file that changes, and a plugin's token expires: the package reads them anew here.
@@ -270,8 +275,8 @@ class Cluster:
         return bodies.read(response, call, size=self.limits.size, deadline=deadline, clock=self._clock)
 
 
-def _url(server: str, path: str, query: Query | None) -> str:
-    return f"{server}{path}?{urlencode(query)}" if query else f"{server}{path}"
+def _target(path: str, query: Query | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def _seconds(retry_after: str | None) -> float | None:

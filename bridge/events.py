@@ -22,7 +22,11 @@ NAMESPACE: Final = "default"
 
 _NOTE = 1024  # the API server takes no more (validation/events.go)
 _BURST, _REFILL = 10, 30.0
+# Of all objects together: a first sync of a thousand Promises is in the log and in each status. client-go drops events
+# that come faster than it can write them, too (tools/record/event.go).
+_ALL_BURST, _ALL_REFILL = 100, 1.0
 _REMEMBERED = 4096
+_ALL = ""  # no object has this UID or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class News(NamedTuple):
 class Limit:
     """How many events an object gets: ten at once, and then one each thirty seconds.
 
+    Of those that warn of nothing all objects together get a hundred at once, and then one each second.
+
     Attributes:
         clock: Monotonic seconds.
     """
@@ -73,16 +79,22 @@ class Limit:
         with self._lock:
             if now - self._told.get(key, float("-inf")) < 3600:
                 return False
-            left, since = self._left.pop(about, (float(_BURST), now))
-            left = min(float(_BURST), left + (now - since) / _REFILL)
-            self._left[about] = (left - 1 if left >= 1 else left, now)
-            if left >= 1:
+            allowed = self._take(about, _BURST, _REFILL, now)
+            if allowed and event.type == "Normal":
+                allowed = self._take(_ALL, _ALL_BURST, _ALL_REFILL, now)
+            if allowed:
                 self._told.pop(key, None)
                 self._told[key] = now
             for remembered in (self._told, self._left):
                 if len(remembered) > _REMEMBERED:
                     remembered.popitem(last=False)
-            return left >= 1
+            return allowed
+
+    def _take(self, of: str, burst: int, refill: float, now: float) -> bool:
+        left, since = self._left.pop(of, (float(burst), now))
+        left = min(float(burst), left + (now - since) / refill)
+        self._left[of] = (left - 1 if left >= 1 else left, now)
+        return left >= 1
 
 
 def manifest(event: Event, now: datetime, instance: str) -> dict[str, Any]:

@@ -64,10 +64,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
+    """What was asked; `host` is there where the whole URL was, as a proxy is asked."""
+
     method: str
     path: str
     query: Mapping[str, str]
     body: Any
+    host: str = ""
 
     @property
     def doing(self) -> Doing:
@@ -135,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(url.query))
         length = int(self.headers.get("content-length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        request = Request(self.command, url.path, query, body)
+        request = Request(self.command, url.path, query, body, url.netloc)
         self.fault = self.api.fault(request)
         self.cut = self.fault.cut
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 from bridge.events import Event, Limit, manifest
 
@@ -79,3 +80,18 @@ def test_what_it_remembers_is_bounded():
         limit.allows(event("a", uid=f"u{number}"))
     assert len(limit._told) <= 4096
     assert len(limit._left) <= 4096
+
+
+def test_what_warns_of_nothing_is_told_of_all_objects_at_a_bounded_rate():
+    clock = Clock()
+    limit = Limit(clock)
+
+    def told(number: int, type_: Literal["Normal", "Warning"] = "Normal") -> bool:
+        return limit.allows(Event({**ABOUT, "uid": f"u{number}"}, type_, "Published", "Publish", "a"))
+
+    assert [told(number) for number in range(101)] == [*[True] * 100, False]
+    assert told(1000, "Warning"), "a warning is told all the same"
+    clock.now = 1
+    assert [told(number) for number in (101, 102)] == [True, False]
+    clock.now = 2
+    assert told(100), "what was not told then is news still"
