@@ -101,7 +101,7 @@ class Versions:
         if rollout or bound:
             self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
         try:
-            found = list(_found(self.platform, sites, promise, requests, bound, now))
+            found = list(self._found(sites, promise, requests, bound, now))
             self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
         except ClusterError:
             self.ledger.steer(promise.name)
@@ -143,6 +143,36 @@ class Versions:
             if each.binding is not None:
                 answer(self.platform, each.binding, each.member, now)
 
+    def _found(
+        self,
+        sites: Mapping[str, Site],
+        promise: kept.Promise,
+        requests: Iterable[tuple[Of, kept.Request]],
+        bound: Iterable[Binding],
+        now: str,
+    ) -> Iterator[_Found]:
+        by_request = {each.of: each for each in bound}
+        there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_seen(site, promise.name)}
+        for of, request in requests:
+            if not request.cluster:
+                continue
+            key = of.namespace, of.name
+            binding = by_request.get(key)
+            pinned = binding.version if binding and binding.version != LATEST else ""
+            # One that moves counts where it was until it is where it goes, or its wave would seem to be through.
+            at = next((name for name in (request.cluster, *sorted(there)) if key in there.get(name, ())), "")
+            if at:
+                xr = there[at][key]
+                yield _Found(_member(f"{at} {of.namespace}/{of.name}", xr, pinned, now), sites[at], xr, binding)
+                continue
+            may = request.cluster, *sorted(self.ledger.holding(of))
+            unseen = [name for name in may if name not in there]
+            if unseen:
+                labels = request.packed.body["metadata"].get("labels") or {}
+                lost = any(_is_lost(self.platform, name, sites.get(name)) for name in unseen)
+                where, why = f"{unseen[0]} {of.namespace}/{of.name}", "its cluster is not reached" if lost else ""
+                yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=binding)
+
 
 def _about(promise: str) -> str:
     return f"roll-out of Promise {promise}"
@@ -159,34 +189,6 @@ def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
         site.board.write("Request", about, Outcome(refused=refused) if refused else None)
 
 
-def _found(
-    platform: Platform,
-    sites: Mapping[str, Site],
-    promise: kept.Promise,
-    requests: Iterable[tuple[Of, kept.Request]],
-    bound: Iterable[Binding],
-    now: str,
-) -> Iterator[_Found]:
-    by_request = {each.of: each for each in bound}
-    there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_reached(site)}
-    for of, request in requests:
-        if not request.cluster:
-            continue
-        binding = by_request.get((of.namespace, of.name))
-        pinned = binding.version if binding and binding.version != LATEST else ""
-        where = f"{request.cluster} {of.namespace}/{of.name}"
-        if request.cluster not in there:
-            labels = request.packed.body["metadata"].get("labels") or {}
-            why = (
-                "its cluster is not reached" if _is_lost(platform, request.cluster, sites.get(request.cluster)) else ""
-            )
-            yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=binding)
-            continue
-        xr = there[request.cluster].get((of.namespace, of.name))
-        if xr is not None:
-            yield _Found(_member(where, xr, pinned, now), sites[request.cluster], xr, binding)
-
-
 def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
     """Whether a cluster is not reached, and not only not yet, as when the process has just begun."""
     if site is None:
@@ -196,6 +198,11 @@ def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
 
 def _is_reached(site: Site) -> bool:
     return site.ready and site.reach.status == "True" and not site.by_gitops
+
+
+def _is_seen(site: Site, promise: str) -> bool:
+    """Whether XRs of a Promise can be listed there: without its XRD, none that is there would be found."""
+    return _is_reached(site) and bool(site.own(kinds.XRD, promise))
 
 
 def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, str], _Object]:

@@ -626,7 +626,10 @@ def test_loopback_needs_no_proxy(api: FakeApi, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_behind_a_path_and_one_behind_a_proxy(api: FakeApi) -> None:
-    with connect(server_only(f"{api.server}/k8s/clusters/eu/", token=TOKEN)) as cluster, pytest.raises(ApiError, match="404"):
+    with (
+        connect(server_only(f"{api.server}/k8s/clusters/eu/", token=TOKEN)) as cluster,
+        pytest.raises(ApiError, match="404"),
+    ):
         cluster.request("GET", "/version", query={"a": "b c"})
     assert (api.requests[-1].path, api.requests[-1].query) == ("/k8s/clusters/eu/version", {"a": "b c"})
     proxied = api.kubeconfig(cluster={"server": "http://192.0.2.1", "proxy-url": api.server})

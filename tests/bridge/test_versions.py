@@ -316,6 +316,28 @@ def test_what_moves_while_a_roll_out_holds_it_back_is_made_on_the_version_that_i
         assert births(world, new, "two") == ["v1.0.0"]
 
 
+def test_a_wave_is_not_through_while_one_of_it_moves():
+    with mirrored_world("eu-1", "eu-2", others=(bindings.BINDING,)) as world:
+        where = {}
+        for name, env in (("one", "dev"), ("two", "prod"), ("three", "prod"), ("four", "prod")):
+            world.request(name, labels={"env": env})
+            where[name] = world.placed(name)
+            runs(world, where[name], "v1.0.0", name=name)
+        old = where["one"]
+        new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+        later = next(name for name, cluster in where.items() if cluster == new)
+        waves = {"version": "v2.0.0", "waves": [{"env": "dev"}, {"env": "prod"}]}
+        world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+        until(world, "the second wave is held back", lambda: selected(world, new, later) == "v1.0.0")
+        with held(world.clusters[new], "PATCH", CACHES.path(TEAM, "one")) as gate:
+            world.drain(old)
+            gate.until_reached()
+            looks = len(world.clusters[new].asked("list"))
+            until(world, "all are looked at", lambda: len(world.clusters[new].asked("list")) > looks + 5)
+            assert selected(world, new, later) == "v1.0.0"
+            gate.open()
+
+
 def test_an_older_kratix_has_no_bindings_and_roll_outs_work():
     with mirrored_world("eu-1") as world:
         world.request(labels={"env": "dev"})
