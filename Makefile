@@ -14,7 +14,7 @@ PROFILE ?= kratix
 MINUTES  ?= 30
 REQUESTS ?= 500
 
-# What runs on testbeds: `make e2e` by default. CI runs all of it in one go, so that both cores have work until the end.
+# What runs on testbeds: CONTRIBUTING.md says how to run all of it in one go, so that both cores have work until the end.
 ON_TESTBEDS ?= tests/e2e
 
 # On machines with more cores than this, WORKERS=auto.
