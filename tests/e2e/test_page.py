@@ -54,7 +54,7 @@ def page(bed: Bridged) -> Iterator[str]:
 
 def _address(process: BridgeProcess) -> str:
     said = [line["msg"] for line in process.lines() if "/ui" in line["msg"]]
-    return said[-1].rpartition(" ")[2].rstrip("/") if said else ""
+    return f"http://{said[-1].rpartition(' ')[2].rstrip('/')}" if said else ""
 
 
 def _bound(account: str, role: str) -> Manifest:
