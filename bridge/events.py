@@ -86,7 +86,7 @@ class Limit:
                 self._told.pop(key, None)
                 self._told[key] = now
             for remembered in (self._told, self._left):
-                if len(remembered) > _REMEMBERED:
+                while len(remembered) > _REMEMBERED:
                     remembered.popitem(last=False)
             return allowed
 

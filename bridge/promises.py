@@ -54,7 +54,7 @@ _WITH = typer.Option(
 
 
 def _image() -> str:
-    from importlib import metadata
+    from importlib import metadata  # here: it takes an eighth of the time that --help takes, and is not needed for it
 
     return _IMAGE + metadata.version(_OURS)
 
