@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,3 +24,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that a test runs in its own process logs to that test's stderr, which is closed for the next one."""
+    loggers = logging.getLogger(), logging.getLogger("urllib3")
+    levels = [logger.level for logger in loggers]
+    yield
+    for handler in loggers[0].handlers[:]:
+        if type(handler) is logging.StreamHandler:  # not pytest's own, which are subclasses
+            loggers[0].removeHandler(handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
