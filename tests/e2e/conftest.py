@@ -23,6 +23,7 @@ _HERE = Path(__file__).parent
 _LEFT_OUT = pytest.StashKey[int]()
 # Files that share their testbeds: one process runs them, one after the other. Every other file has its own.
 _TOGETHER = {
+    "node": ("test_node", "test_deletions"),
     "postgres": ("test_postgres", "test_failures", "test_gitops"),
     "fleet": ("test_object", "test_simulate"),
 }

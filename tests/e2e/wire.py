@@ -112,6 +112,6 @@ class Wire:
             with contextlib.suppress(OSError):
                 if reset:
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                else:
-                    end.shutdown(socket.SHUT_RDWR)
+                # A thread that waits for bytes would keep it open after it was closed, and the peer would hear nothing.
+                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
             end.close()
