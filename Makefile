@@ -20,6 +20,9 @@ ON_TESTBEDS ?= tests/e2e
 # On machines with more cores than this, WORKERS=auto.
 WORKERS ?= 2
 
+# So many testbeds at once: their tests wait more than they compute, and each has about a GiB.
+BEDS ?= 3
+
 # Which file `make xpkg` writes in build/; CI builds one for each architecture.
 XPKG ?= function-kratix.xpkg
 
@@ -94,7 +97,7 @@ programs: $(READY) ## Find or build all real programs (minutes, once, into the u
 
 .PHONY: e2e
 e2e: $(READY) $(if $(KUBECONFIG),,programs) ## End-to-end tests on a testbed of their own: real core, real Kratix, real API server (Linux, root)
-	$(PYTEST) $(if $(KUBECONFIG),,-n $(WORKERS) --dist loadfile) --durations=5 $(ON_TESTBEDS) $(ARGS) # one's own cluster has room for one
+	$(PYTEST) $(if $(KUBECONFIG),,-n $(BEDS) --dist loadfile) --durations=5 $(ON_TESTBEDS) $(ARGS) # one's own cluster has room for one
 
 .PHONY: fleet
 fleet: ## The bridge and requests over fleets while all goes wrong, for as long again (Linux, root)

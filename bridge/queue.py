@@ -173,6 +173,11 @@ class Queue(Generic[Key]):
                 self._changed.wait(left)
             return True
 
+    @property
+    def depth(self) -> int:
+        """How many keys wait, without those that are delayed."""
+        return len(self._since)
+
     def numbers(self) -> Numbers:
         """How it is just now."""
         with self._changed:

@@ -56,6 +56,7 @@ _PROBE_AGAIN = 5.0
 _POLL = 0.05
 _SWEEP = 60.0  # seconds that a look at everything takes while nothing is known to have changed
 _STOP = 10.0
+_BUSY, _SELDOM = 500, 5  # while more than so many keys wait, reports are so many times as far from each other
 _ABOUT: Final[Mapping[str, Kind]] = {
     promises.NAME: "Promise",
     gitops.PROMISE: "Promise",
@@ -204,7 +205,7 @@ class Bridge:
         for site in self.fleet.sites.values():
             self._look(site, "Destination", [name])
             if site.by_gitops:  # it may be the first that gets the Works, or the last
-                self.queue.add_after(Task(REPORT, site.name), self._options.report)
+                self._report(site.name)
 
     def _on_promise_made(self, site: Site, kind: Resource, name: str, of: frozenset[str]) -> None:
         if site.get(kind, name) is None:
@@ -259,11 +260,17 @@ class Bridge:
                 self._deletions.release(self.fleet.sites.get(task.cluster))
             self.fleet.reconcile(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
-            self.queue.add_after(Task(REPORT, task.cluster), self._options.report)
+            self._report(task.cluster)
         else:
             self._voice.report(task.cluster, self.fleet.sites.get(task.cluster), self.fleet.unmade(task.cluster))
             self._voice.repeat()
         return None
+
+    def _report(self, cluster: str) -> None:
+        site = self.fleet.sites.get(cluster)
+        # Who follows a first sync of thousands does not need each second of it, and a report lists them all.
+        busy = site is not None and site.queue.depth > _BUSY
+        self.queue.add_after(Task(REPORT, cluster), self._options.report * (_SELDOM if busy else 1))
 
     def _work(self, site: Site, task: Task) -> float | None:
         if site.closed.is_set():
@@ -279,7 +286,7 @@ class Bridge:
                 site.queue.add(Task(clusters.PROBE, site.name))  # it may be lost, which is looked at seldom
             raise
         finally:
-            self.queue.add_after(Task(REPORT, site.name), self._options.report)
+            self._report(site.name)
 
     def _timed(self, task: Task, work: Callable[[], float | None]) -> float | None:
         started = self._outside.clock()

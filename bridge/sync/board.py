@@ -6,6 +6,7 @@ It is memory alone: after a restart every Promise and Destination is looked at a
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -37,37 +38,39 @@ class Board:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._outcomes: dict[tuple[Kind, str], Outcome] = {}
+        self._outcomes: defaultdict[Kind, dict[str, Outcome]] = defaultdict(dict)
 
     def write(self, kind: Kind, name: str, outcome: Outcome | None) -> Outcome | None:
         """Note what came of something; None for what is not there any more. Returns what was noted before."""
         with self._lock:
-            before = self._outcomes.get((kind, name))
+            outcomes = self._outcomes[kind]
+            before = outcomes.get(name)
             if outcome is None:
-                self._outcomes.pop((kind, name), None)
+                outcomes.pop(name, None)
             else:
-                self._outcomes[kind, name] = outcome
+                outcomes[name] = outcome
             return before
 
     def failed(self, kind: Kind, name: str, cause: str) -> bool:
         """Note what went wrong, beside what was noted before; whether that is news."""
         with self._lock:
-            before = self._outcomes.get((kind, name), Outcome())
+            before = self._outcomes[kind].get(name, Outcome())
             after = Outcome(before.xrd, before.version, before.refused, before.kept, cause)
-            self._outcomes[kind, name] = after
+            self._outcomes[kind][name] = after
             return before != after
 
     def read_one(self, kind: Kind, name: str) -> Outcome:
         """What is noted of one; an empty outcome where nothing is."""
         with self._lock:
-            return self._outcomes.get((kind, name), Outcome())
+            return self._outcomes[kind].get(name, Outcome())
 
     def read(self, kind: Kind) -> Mapping[str, Outcome]:
         """All of a kind, by name."""
         with self._lock:
-            return {name: self._outcomes[of, name] for of, name in sorted(self._outcomes) if of == kind}
+            return dict(sorted(self._outcomes[kind].items()))
 
     def missing(self, kind: Kind, names: Iterable[str]) -> int:
         """How many of these nothing is known of yet."""
         with self._lock:
-            return sum((kind, name) not in self._outcomes for name in names)
+            outcomes = self._outcomes[kind]
+            return sum(name not in outcomes for name in names)

@@ -112,13 +112,12 @@ class Platform:
     def destination(self, name: str, spec: Spec) -> kept.Destination | None:
         """A Destination of the inventory where a spec says; None where it is none."""
         found = self.destinations.store.get(Key("", name))
-        return found if found is not None and spec.destination_selector.matches(found.labels) else None
+        return found if found is not None and _stocks(spec.destination_selector, found) else None
 
     def inventory(self, spec: Spec) -> frozenset[str]:
         """Names of the Destinations of an inventory."""
-        every = not spec.destination_selector.match_labels
         found = (each for _, each in self.destinations.store.items())
-        return frozenset(e.name for e in found if every or spec.destination_selector.matches(e.labels))
+        return frozenset(each.name for each in found if _stocks(spec.destination_selector, each))
 
     def logic(self, promise: str) -> Mapping[str, Any] | None:
         """What the platform team adds to a Promise, as in a PromiseInput; None where it adds nothing.
@@ -174,6 +173,10 @@ def _change(index: dict[str, set[str]], at: str, name: str, *, there: bool) -> N
 
 def _selects(selector: Selector, found: kept.Promise) -> bool:
     return not found.leaving and selector.matches(found.labels)
+
+
+def _stocks(selector: Selector, found: kept.Destination) -> bool:
+    return not selector.match_labels or selector.matches(found.labels)  # labels are unpacked
 
 
 def _api(xrd: str, prefix: str) -> str:
