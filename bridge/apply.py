@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NoReturn
 
 from bridge.clusters import APPLY, Cluster
-from bridge.errors import ApiError, Cause, ClusterError, UnreachableError
+from bridge.errors import ApiError, Cause, ClusterError, ConflictError, ForeignError, UnreachableError
 from bridge.observed import Change, Owner, Ref, Seen, carries, changes, ref, seen
 from bridge.resources import Discovery, Resource, UnknownKindError
 from function.api.names import APPLIED_ANNOTATION, OWNER_ANNOTATION
@@ -30,26 +30,7 @@ _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _ABSENT: Final = "0"
 _VERSION_FIELD: Final = "metadata.resourceVersion"
-_SHOWN: Final = 3
 _MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
-
-
-class ForeignError(ClusterError):
-    """An object is somebody else's."""
-
-
-class ConflictError(ClusterError):
-    """Another manager owns a field.
-
-    Attributes:
-        conflicts: Manager and field, sorted.
-    """
-
-    def __init__(self, cluster: str, doing: str, conflicts: tuple[tuple[str, str], ...]) -> None:
-        shown = ", ".join(f"{manager} owns {field}" for manager, field in conflicts[:_SHOWN])
-        more = f", and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
-        super().__init__(cluster, doing, f"{shown}{more}")
-        self.conflicts = conflicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from bridge.api.crossplanecluster import Spec
 from bridge.apply import Applier, Result
 from bridge.clusters import Cluster
 from bridge.errors import ClusterError, KubeconfigError
-from bridge.queue import Queue, Workers
+from bridge.queue import Queue
 from bridge.store import Key
 from bridge.sync import asked, clusters, kept, kinds
 from bridge.sync.platform import Platform
 from bridge.sync.report import Reach
 from bridge.sync.site import Site, Task, owner
+from bridge.workers import Workers
 from function.api.errors import InvalidError
 
 _STOP = 10.0

@@ -25,13 +25,14 @@ from bridge.errors import ApiError, ClusterError, KubeconfigError, StartError
 from bridge.fleet import Connect
 from bridge.lease import Election, Holder, LostError
 from bridge.metrics import Counted, Live, Metrics
+from bridge.options import Options, Outside
 from bridge.probes import Pages, Server
 from bridge.release import Released
 from bridge.sync import kinds
 from bridge.ui import serving
 from bridge.ui.serving import Page
 from bridge.watch import Health
-from bridge.wiring import Bridge, Options, Outside
+from bridge.wiring import Bridge
 
 OK, ERROR, WOULD_CHANGE = 0, 1, 2
 _RETRY = 2.0

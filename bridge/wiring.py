@@ -13,17 +13,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from bridge import log
 from bridge.apply import Result
 from bridge.clusters import Cluster
 from bridge.errors import ClusterError, UnreachableError
-from bridge.fleet import Connect, Fleet
+from bridge.fleet import Fleet
 from bridge.mirrors import Mirrors
-from bridge.queue import Queue, Workers
+from bridge.options import Options, Outside
+from bridge.queue import Queue
 from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import (
@@ -48,6 +47,7 @@ from bridge.sync.platform import Changed, Platform
 from bridge.sync.site import Site, Task
 from bridge.translate import gitops as gitops_works
 from bridge.voice import Voice
+from bridge.workers import Workers
 
 CLUSTER: Final = "cluster"
 REPORT: Final = "report"
@@ -65,47 +65,6 @@ _ABOUT: Final[Mapping[str, Kind]] = {
 }
 
 _log = logging.getLogger("bridge")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the bridge runs.
-
-    Attributes:
-        identity: What no other platform has: owners of objects begin with it.
-        namespace: Its own.
-        instance: Which of its processes this is.
-        resync: After how many seconds everything is looked at again.
-        workers: How many at once on each cluster.
-        image: This project's own, for the pods of delete pipelines; empty where it is not known.
-        report: How many seconds after a change its report is written; what changes meanwhile is in the same one.
-    """
-
-    identity: str
-    namespace: str
-    instance: str
-    resync: float = 600.0
-    workers: int = 4
-    image: str = ""
-    report: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the bridge needs of the process that it runs in.
-
-    Attributes:
-        clock: Monotonic seconds.
-        now: The time of day.
-        reconciled: Is called with a controller, what came of it, and how many seconds it took.
-        under_way: Is called with a controller, and 1 when it begins or -1 when it ends.
-    """
-
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-    connect: Connect
-    reconciled: Callable[[str, str, float], None]
-    under_way: Callable[[str, int], None]
 
 
 class Bridge:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from bridge.apply import Applier, ForeignError
-from bridge.errors import ApiError
+from bridge.apply import Applier
+from bridge.errors import ApiError, ForeignError
 from bridge.observed import owned
 from bridge.resources import UnknownKindError
 from bridge.store import Key

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.api import names as own
-from bridge.apply import ConflictError, ForeignError
-from bridge.errors import ClusterError
+from bridge.errors import ClusterError, ConflictError, ForeignError
 from bridge.resources import Resource
 from bridge.sync import kinds, xrs
 from bridge.sync.board import Outcome

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from bridge.api import names as own
-from bridge.apply import ConflictError, ForeignError
-from bridge.errors import ClusterError
+from bridge.errors import ClusterError, ConflictError, ForeignError
 from bridge.sync import kept, kinds
 from bridge.sync.board import Outcome
 from bridge.sync.kept import Made

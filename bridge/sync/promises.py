@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.apply import ConflictError, ForeignError
-from bridge.errors import ClusterError
+from bridge.errors import ClusterError, ConflictError, ForeignError
 from bridge.sync import kept, kinds, xrs
 from bridge.sync.board import Outcome
 from bridge.sync.kept import Made

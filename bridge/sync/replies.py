@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from bridge.apply import ForeignError
+from bridge.errors import ForeignError
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror
 from bridge.sync.asked import served

@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.apply import ConflictError, ForeignError
-from bridge.errors import ApiError, ClusterError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror, versions

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from bridge.apply import Applier, ConflictError, ForeignError
-from bridge.errors import ClusterError
+from bridge.apply import Applier
+from bridge.errors import ClusterError, ConflictError, ForeignError
 from bridge.observed import Seen, seen
 from bridge.resources import Resource
 from bridge.sync import asked, kinds

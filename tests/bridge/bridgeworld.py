@@ -18,10 +18,11 @@ import promises
 from bridge.api import names
 from bridge.clusters import Cluster
 from bridge.fleet import Connect
+from bridge.options import Options, Outside
 from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import kinds
-from bridge.wiring import Bridge, Options, Outside
+from bridge.wiring import Bridge
 
 Manifest = dict[str, Any]
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from applying import MANIFEST, OWNER, RESOURCE, World, manifest
-from bridge.apply import Applier, ConflictError, ForeignError, stale
+from bridge.apply import Applier, stale
 from bridge.clusters import Cluster
-from bridge.errors import ApiError, ClusterError, UnreachableError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError, UnreachableError
 from bridge.observed import Change, Owner, Ref, carries, changes, ref, seen
 from function.api.names import APPLIED_ANNOTATION, OWNER_ANNOTATION, OWNER_LABEL
 

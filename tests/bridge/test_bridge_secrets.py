@@ -15,8 +15,9 @@ from fakehttp import TOKEN, Fault
 
 from bridge import log
 from bridge.api import names
-from bridge.queue import Queue, Workers
+from bridge.queue import Queue
 from bridge.sync import kinds
+from bridge.workers import Workers
 from planted import found, logged, secret
 
 SIZE: dict[str, Any] = {"properties": {"size": {"type": "string"}}}

@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from bridge.queue import BUCKETS, Queue, Workers
+from bridge.queue import BUCKETS, Queue
+from bridge.workers import Workers
 
 
 class Clock:
@@ -281,7 +282,7 @@ def test_failures_are_logged_counted_and_tried_again(caplog: pytest.LogCaptureFi
         return None
 
     workers = Workers(queue, work, expected=(ExpectedError,), count=2)
-    with caplog.at_level(logging.INFO, "bridge.queue"):
+    with caplog.at_level(logging.INFO, "bridge.workers"):
         workers.start()
         for key in ("bug", "expected", "again"):
             queue.add(key)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from applying import MANIFEST, OWNER, RESOURCE, World, manifest
-from bridge.apply import Applier, ConflictError, ForeignError
+from bridge.apply import Applier
 from bridge.clusters import APPLY, Cluster
-from bridge.errors import ApiError, ClusterError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError
 from bridge.observed import Change, Owner, ref
 from function.api.names import OWNER_ANNOTATION, OWNER_LABEL
 from testbed.cluster import eventually
