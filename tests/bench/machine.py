@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,29 @@ def _busy() -> float:
     fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
     user, nice, system, _, _, irq, softirq = map(int, fields[:7])
     return (user + nice + system + irq + softirq) / _TICK
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The machine's cores as those of servers and one of a client; the same one for both where there is but one."""
+    every = sorted(os.sched_getaffinity(0))
+    return set(every[:-1] or every), set(every[-1:])
+
+
+def confine(pid: int, to: set[int]) -> None:
+    """Have a process with all its threads, and those that they start, on these cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), to)
+
+
+@contextmanager
+def started_on(those: set[int]) -> Iterator[None]:
+    """Have processes that this thread starts on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, those)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True, slots=True)

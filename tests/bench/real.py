@@ -79,21 +79,28 @@ class _Rounds:
         files = record.writes(self.up)
         assert sum(_count(file.read_text(encoding="utf-8")) for file in files.values()) == self._expected
         synced, bared, requests = [], [], Counter[tuple[str, str, str]]()
+        everywhere = self._bare(files, apart=False).seconds, self._bridge(requests, apart=False).writing
+        self._end()
+        say(f"on all cores: bridge {everywhere[1]:.1f} s, bare {everywhere[0]:.1f} s")
+        requests.clear()
         for number in range(self.scale.rounds):
             # The order changes each time; the last is the bridge's, whose clusters are measured further.
             first = (self.scale.rounds - number) % 2 == 0
             if self.process:
                 self._end()  # the one of the last round
             if first:
-                synced.append(self._bridge(requests))
+                synced.append(self._bridge(requests, apart=True))
                 self._end()
-            bared.append(self._bare(files))
+            bared.append(self._bare(files, apart=True))
             applied = self._applied()
             if not first:
-                synced.append(self._bridge(requests))
+                synced.append(self._bridge(requests, apart=True))
                 assert self._applied() == applied, "the bridge and the bare client make the same"
             say(f"round {number + 1}: bridge {synced[-1].whole.seconds:.1f} s, bare {bared[-1].seconds:.1f} s")
+        self._place(apart=False)
         yield from _sync_figures(self.up, synced, bared, self._expected)
+        name = "first sync: the same with servers and client on all cores"
+        yield Figure(name, "", [everywhere[1] / everywhere[0]], None, "what both compute counts too")
         yield Figure("memory after the first sync: RSS", " MB", [machine.rss(self.bridge.pid)], 150)
         yield Figure("memory during the first sync: peak", " MB", [machine.rss(self.bridge.pid, "VmHWM")], 150)
         rounds = self.scale.rounds
@@ -110,13 +117,23 @@ class _Rounds:
             return None
         return {"APPLY": float(of[resource]), "GET": 0.0}.get(verb)
 
-    def _bridge(self, requests: Counter[tuple[str, str, str]]) -> _Sync:
+    def _place(self, *, apart: bool) -> set[int]:
+        """Where a client is started: apart from the API servers, as the bridge is from those of clusters."""
+        servers, client = machine.cores()
+        if not apart:
+            servers = client = servers | client
+        for pid in self.up.servers().values():
+            machine.confine(pid, servers)
+        return client
+
+    def _bridge(self, requests: Counter[tuple[str, str, str]], *, apart: bool) -> _Sync:
         self.up.fresh()
         self.up.register()
         self.up.calm()
         before = self.up.requests()
-        watch = machine.Stopwatch(self.up.servers())
-        process = self.process = Process(self.up)
+        with machine.started_on(self._place(apart=apart)):
+            watch = machine.Stopwatch(self.up.servers())
+            process = self.process = Process(self.up)
         eventually("all is written", lambda: process.works and _created(process) >= self._expected, timeout=_LONG)
         lines = _lines(process)
         ends = [_at(line) - process.began for line in lines if line["msg"] == "created"][-1]
@@ -128,17 +145,15 @@ class _Rounds:
         requests.update(self.up.requests() - before)
         return _Sync(used, reached, ends - reached)
 
-    def _bare(self, files: dict[str, Any]) -> machine.Used:
+    def _bare(self, files: dict[str, Any], *, apart: bool) -> machine.Used:
         self.up.fresh()
         arguments = [str(WORKERS)]
         for name, plane in self.up.planes.items():
             arguments += [str(self.up.kubeconfig(plane)), str(files[name])]
-        watch = machine.Stopwatch(self.up.servers())
-        done = json.loads(
-            self.up.run.call(
-                [sys.executable, "-m", "bench.bare", *arguments], env={"PYTHONPATH": ":".join(p for p in sys.path if p)}
-            )
-        )
+        command = [sys.executable, "-m", "bench.bare", *arguments]
+        with machine.started_on(self._place(apart=apart)):
+            watch = machine.Stopwatch(self.up.servers())
+            done = json.loads(self.up.run.call(command, env={"PYTHONPATH": ":".join(p for p in sys.path if p)}))
         return watch.stop(done["seconds"], client=done["cpu"])
 
     def _end(self) -> None:
