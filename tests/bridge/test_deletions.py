@@ -347,6 +347,7 @@ def test_what_the_api_server_refuses_is_said_and_tried_again(status: int, one: W
     published(one, promise("clean"))
     xr(one)
     until_held(one)
+    one.settled()  # the next write is that of the run
     api = one.clusters["eu-1"]
     api.fail(Fault(on="write", status=status))
     api.delete(CACHES, "one", "team")

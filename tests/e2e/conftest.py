@@ -28,7 +28,7 @@ _TOGETHER = {
     "fleet": ("test_object", "test_simulate"),
 }
 # They begin first, the longest before all others, so that no process is left with one of them at the end.
-_LONG = ("test_small", "test_tutorials", "test_bridge_fleet", "test_fleet_requests", "postgres")
+_LONG = ("test_soak", "test_small", "test_tutorials", "test_bridge_fleet", "test_fleet_requests", "postgres")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
