@@ -181,12 +181,13 @@ class _World:
 
 
 def _of_objects(requests: Sequence[Request]) -> list[Request]:
-    """Without watches, the Lease, and looking now and then whether a cluster is there."""
+    """Without watches, the Lease, and looking now and then whether a cluster is there and what it serves."""
     return [each for each in list(requests) if each.doing != "watch" and not _is_upkeep(each)]
 
 
 def _is_upkeep(request: Request) -> bool:
-    return "/leases" in request.path or "/deployments" in request.path or request.path.endswith("/version")
+    serves = request.path.startswith("/apis/") and request.path.count("/") == 3  # provider-kubernetes may come
+    return serves or "/leases" in request.path or "/deployments" in request.path or request.path.endswith("/version")
 
 
 def _of(numbers: Sequence[int]) -> str:

@@ -91,8 +91,9 @@ def _write_work(cluster: Cluster, spec: Mapping[str, Any], root: Path, namespace
         (root / "work" / name).symlink_to(root / real)
     (root / "work" / _SCHEDULING).parent.mkdir(parents=True)
     (root / "work" / _SCHEDULING).write_text(selectors["data"]["destinationSelectors"])
-    [command] = writer["command"][2:]
-    arguments = [str(root / "work") if word == "/work-creator-files" else word for word in command.split()[1:]]
+    # Today's Kratix says them apart; that of 2024 has a shell begin the program (api/v1alpha1/pipeline_factory.go).
+    told = writer.get("args") or writer["command"][-1].split()[1:]
+    arguments = [str(root / "work") if word == "/work-creator-files" else word for word in told]
     done = subprocess.run(
         [tools.find(KRATIX_ADAPTER), *arguments],
         env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},

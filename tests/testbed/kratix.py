@@ -101,6 +101,7 @@ class Kratix:
                 "TMPDIR": str(self.plane.folder / "tmp"),  # its webhooks' certificates are looked for below it
                 "KUBERNETES_NAMESPACE": NAMESPACE,
                 "WC_IMG": adapter.NAME,
+                "PIPELINE_ADAPTER_IMG": adapter.NAME,  # what today's calls it (api/v1alpha1/pipeline_factory.go)
             },
         )
 
