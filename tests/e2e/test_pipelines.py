@@ -27,7 +27,7 @@ _STAGE = """#!/bin/sh
 set -eu
 name=$(sed -n 's/^  name: //p' /kratix/input/object.yaml)
 namespace=$(sed -n 's/^  namespace: //p' /kratix/input/object.yaml)
-size=$(grep -m1 'size:' /kratix/input/object.yaml | tr -dc 'a-z0-9:' | cut -d: -f2)
+size=$(grep -m1 '^  size:' /kratix/input/object.yaml | tr -dc 'a-z0-9:' | cut -d: -f2)
 mkdir -p /kratix/output/infra
 cat > /kratix/output/app.yaml <<END
 # written by a $KRATIX_WORKFLOW_TYPE workflow of $KRATIX_PROMISE_NAME

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random  # noqa: TID251 - a seeded one: what changes, and what is killed
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,12 @@ class Memory:
     seen: list[tuple[float, float]] = field(default_factory=list)
 
     def look(self) -> None:
-        text = Path(f"/proc/{self.pid()}/status").read_text(encoding="ascii")
-        self.seen.append((time.monotonic(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
+        """Note what it has now; nothing where it was killed a moment ago."""
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError, IndexError
+        ):  # its pid file, its /proc, a zombie
+            text = Path(f"/proc/{self.pid()}/status").read_text(encoding="ascii")
+            self.seen.append((time.monotonic(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
 
     def third(self, number: int, *, begin: float, end: float) -> float:
         """The median of a third of a time: 1, 2 or 3."""
@@ -188,7 +192,7 @@ class Memory:
         return statistics.median(size for at, size in self.seen if since <= at <= until)
 
 
-@contextmanager
+@contextlib.contextmanager
 def repeatedly(*jobs: tuple[float, Callable[[], None]]) -> Iterator[Callable[[], None]]:
     """Run each job again and again in a thread of its own, with a pause of so many seconds before each time.
 
