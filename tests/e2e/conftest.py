@@ -28,7 +28,10 @@ _TOGETHER = {
     "fleet": ("test_object", "test_simulate"),
 }
 # They begin first, the longest before all others, so that no process is left with one of them at the end.
-_LONG = ("test_soak", "test_small", "test_tutorials", "test_bridge_fleet", "test_fleet_requests", "postgres")
+_LONG = (
+    *("test_fleet_requests", "test_bridge_fleet", "test_soak", "test_tutorials", "test_small"),
+    *("postgres", "test_pipelines"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
