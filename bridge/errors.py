@@ -8,7 +8,7 @@ from typing import Any
 
 # An API server repeats what was sent to it in its messages; a condition or a log line stays one readable sentence.
 _MESSAGE = 600
-_SHOWN = 3
+_SHOWN = 3  # of many conflicts
 
 
 class FolderError(Exception):
@@ -39,6 +39,24 @@ class ClusterError(Exception):
         self.doing = doing
         self.cause = cause
         self.retry_after = retry_after
+
+
+class ForeignError(ClusterError):
+    """An object is somebody else's."""
+
+
+class ConflictError(ClusterError):
+    """Another manager owns a field.
+
+    Attributes:
+        conflicts: Manager and field, sorted.
+    """
+
+    def __init__(self, cluster: str, doing: str, conflicts: tuple[tuple[str, str], ...]) -> None:
+        shown = ", ".join(f"{manager} owns {field}" for manager, field in conflicts[:_SHOWN])
+        more = f", and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        super().__init__(cluster, doing, f"{shown}{more}")
+        self.conflicts = conflicts
 
 
 class UnreachableError(ClusterError):
@@ -88,21 +106,3 @@ def _causes(causes: object) -> list[Cause]:
         return []
     told = [cause for cause in causes if isinstance(cause, Mapping)]
     return [Cause(*(str(cause.get(part) or "") for part in ("reason", "message", "field"))) for cause in told]
-
-
-class ForeignError(ClusterError):
-    """An object is somebody else's."""
-
-
-class ConflictError(ClusterError):
-    """Another manager owns a field.
-
-    Attributes:
-        conflicts: Manager and field, sorted.
-    """
-
-    def __init__(self, cluster: str, doing: str, conflicts: tuple[tuple[str, str], ...]) -> None:
-        shown = ", ".join(f"{manager} owns {field}" for manager, field in conflicts[:_SHOWN])
-        more = f", and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
-        super().__init__(cluster, doing, f"{shown}{more}")
-        self.conflicts = conflicts

@@ -181,7 +181,7 @@ class Queue(Generic[Key]):
             now = self._clock()
             running = [now - since for since in self._started.values()]
             return Numbers(
-                depth=len(self._since),
+                depth=self.depth,
                 delayed=len(self._due),
                 working=len(self._started),
                 adds=self._adds,

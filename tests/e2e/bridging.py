@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from developer import namespace
 
 from bridge.api import names
 from testbed import profiles
@@ -39,7 +40,7 @@ COMPOSITION = ("apiextensions.crossplane.io/v1", "Composition")
 def install_platform(cluster: Cluster) -> None:
     """What the platform needs of the bridge, as its documentation says."""
     # Kratix makes it, and may not be there.
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kratix-platform-system"}})
+    cluster.apply(namespace(names.LEASE_NAMESPACE))
     for file in ("bridge.kratix.io_crossplaneclusters.yaml", "platform.yaml"):
         cluster.apply(*documents(file))
     eventually("CrossplaneClusters are served", lambda: cluster.serves(*KIND), timeout=SLOW)

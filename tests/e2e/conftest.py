@@ -29,7 +29,7 @@ _TOGETHER = {
 }
 # They begin first, the longest before all others, so that no process is left with one of them at the end.
 _LONG = (
-    *("test_fleet_requests", "test_bridge_fleet", "test_soak", "test_tutorials", "test_small"),
+    *("test_fleet_requests", "test_bridge_fleet", "test_tutorials", "test_small"),
     *("postgres", "test_pipelines"),
 )
 

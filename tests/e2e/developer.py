@@ -72,6 +72,12 @@ def namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
+def pipeline(name: str, container: Mapping[str, Any]) -> Manifest:
+    """A Pipeline of one container of its name."""
+    spec = {"containers": [{"name": name, **container}]}
+    return {"apiVersion": KRATIX, "kind": "Pipeline", "metadata": {"name": name}, "spec": spec}
+
+
 def crd(kind: str, plural: str, group: str, *, status: bool = False) -> Manifest:
     """A namespaced kind of its own, in a version v1 that takes all fields; with `status`, that is written by itself."""
     return {

@@ -19,7 +19,7 @@ from bridging import (
     status,
     until,
 )
-from developer import KRATIX, Request, namespace
+from developer import Request, namespace, pipeline
 
 import promises
 from function.api import names
@@ -51,11 +51,6 @@ if "e2e.example.org/released" not in told:
 """
 
 
-def _pipeline(name: str, container: Manifest) -> Manifest:
-    spec = {"containers": [{"name": name, **container}]}
-    return {"apiVersion": KRATIX, "kind": "Pipeline", "metadata": {"name": name}, "spec": spec}
-
-
 @pytest.fixture(scope="module")
 def cluster(pipelines: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster, folder = pipelines.plane.cluster, tmp_path_factory.mktemp("bridge")
@@ -77,8 +72,8 @@ def cluster(pipelines: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def test_delete_pipelines_run_in_containers_before_an_xr_goes(cluster: Cluster):
     pipelines = [
-        _pipeline("unprovision", {"image": _STAGE}),
-        _pipeline("goodbye", {"image": image.OURS, "command": ["python", "-c", _GOODBYE]}),
+        pipeline("unprovision", {"image": _STAGE}),
+        pipeline("goodbye", {"image": image.OURS, "command": ["python", "-c", _GOODBYE]}),
     ]
     promise = promises.promise(
         "disk",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from developer import KRATIX, Manifest, Request, namespace
+from developer import KRATIX, Manifest, Request, namespace, pipeline
 
 from testbed import image, profiles
 from testbed.cluster import Cluster, eventually
@@ -67,11 +67,6 @@ _SCHEMA = {
 }
 
 
-def _pipeline(name: str, container: Mapping[str, Any]) -> Manifest:
-    spec = {"containers": [{"name": name, **container}]}
-    return {"apiVersion": KRATIX, "kind": "Pipeline", "metadata": {"name": name}, "spec": spec}
-
-
 def _promise(name: str, *pipelines: Manifest) -> Manifest:
     plural = f"{name}s"
     crd = {
@@ -99,10 +94,10 @@ def _promise(name: str, *pipelines: Manifest) -> Manifest:
 
 _PROMISE = _promise(
     "app",
-    _pipeline("shell", {"image": _SHELL}),
-    _pipeline("python", {"image": image.OURS, "command": ["python", "-c", _SCRIPT]}),
+    pipeline("shell", {"image": _SHELL}),
+    pipeline("python", {"image": image.OURS, "command": ["python", "-c", _SCRIPT]}),
 )
-_FRAGILE = _promise("fragile", _pipeline("shell", {"image": _SHELL}))
+_FRAGILE = _promise("fragile", pipeline("shell", {"image": _SHELL}))
 
 
 def _destination(name: str, **labels: str) -> Manifest:
@@ -342,8 +337,8 @@ _BROKEN = {
 def test_what_goes_wrong_is_said_with_pipeline_and_cause(together: Testbed, tmp_path: Path, name: str):
     container, spec, (reason, *said) = _BROKEN[name]
     cluster = together.plane.cluster
-    pipeline = _pipeline("shell", {"image": _SHELL, **container})
-    promise = _promise("fragile", {**pipeline, "spec": {**pipeline["spec"], **spec}})
+    broken = pipeline("shell", {"image": _SHELL, **container})
+    promise = _promise("fragile", {**broken, "spec": {**broken["spec"], **spec}})
     _publish(cluster, promise, tmp_path, deadline="20s" if "never ends" in name else "5m")
     request = Request(cluster, _asked("xp.e2e.example.org", "Fragile", f"case-{list(_BROKEN).index(name)}"))
     condition = request.until("WorkflowCompleted", "False", reason=reason, timeout=_SLOW)

@@ -179,9 +179,8 @@ class Memory:
 
     def look(self) -> None:
         """Note what it has now; nothing where it was killed a moment ago."""
-        with contextlib.suppress(
-            FileNotFoundError, ProcessLookupError, IndexError
-        ):  # its pid file, its /proc, a zombie
+        # Its pid file is gone, its /proc, or its memory, as it is a zombie.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
             text = Path(f"/proc/{self.pid()}/status").read_text(encoding="ascii")
             self.seen.append((time.monotonic(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
 
