@@ -19,12 +19,15 @@ from developer import KRATIX, Manifest, Platform, named
 from kubernetes.client import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError
 
+from testbed.cache import say
 from testbed.profiles import Testbed
 
 # What a client meets while its API server is killed and comes back.
 _AWAY = (urllib3.exceptions.HTTPError, ApiException, DynamicApiError, OSError)
 _REFUSED = (400, 403, 422)
 _AGAIN = 0.5
+_LOOK_AGAIN = 10.0
+_SHOWN = 10
 
 
 class BrokenError(AssertionError):
@@ -222,6 +225,30 @@ def repeatedly(*jobs: tuple[float, Callable[[], None]]) -> Iterator[Callable[[],
         for thread in threads:
             thread.join()
     check()
+
+
+def settles(what: str, left: Callable[[], Mapping[str, str]], *, patience: float) -> None:
+    """Wait until nothing is left to be done, as long as it becomes less.
+
+    Kratix of 2024 clones the state store for each WorkPlacement, changed or not, and begins with all of them after each
+    start (controllers/workplacement_controller.go, lib/writers/git.go): how long it takes depends on how many there are.
+
+    Args:
+        left: What is left, by name.
+        patience: Seconds in which it must become less.
+
+    Raises:
+        BrokenError: It did not.
+    """
+    fewest, since = len(left()), time.monotonic()
+    while found := left():
+        if len(found) < fewest:
+            fewest, since = len(found), time.monotonic()
+        elif time.monotonic() - since > patience:
+            some = dict(sorted(found.items())[:_SHOWN])
+            raise BrokenError(f"{what}: not so for {len(found)}, and no fewer in {patience:.0f} s; of these {some}")
+        time.sleep(_LOOK_AGAIN)
+        say(f"{what}: {len(found)} left")
 
 
 def stored_sizes(platform: Platform) -> dict[str, list[int]]:

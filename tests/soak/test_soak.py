@@ -9,19 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 from developer import Platform
-from soaking import Killer, Memory, Requests, Watcher, repeatedly, stored_sizes
+from soaking import Killer, Memory, Requests, Watcher, repeatedly, settles, stored_sizes
 
 from testbed import example, profiles
 from testbed.cache import say
-from testbed.cluster import eventually
 from testbed.profiles import Testbed
 from testbed.run import Run
 
 _MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 _REQUESTS = int(os.environ.get("SOAK_REQUESTS", "500"))
 _SEED = 20261126
-_CHANGE, _KILL, _LOOK = 0.3, 15.0, 2.0  # seconds between two
-_CALM = 420.0  # core's circuit breaker lets an XR wait for five minutes after many changes of it
+_CHANGE, _LOOK = 0.5, 3.0  # seconds between two
+# What starts anew looks at every request first: killed before it is through, it never would be.
+_KILL = max(10.0, 0.08 * _REQUESTS)
+_PATIENCE = 420.0  # core's circuit breaker lets an XR wait for five minutes after many changes of it
 _FLAT = 1.05
 # Caches are bounded; a shorter time does not fill them.
 _LONG_ENOUGH = 20.0
@@ -75,20 +76,14 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_doubled(bed: Testbed,
 def _converges(platform: Platform, requests: Requests, watcher: Watcher) -> None:
     """At the end each request is what it was last asked to be, once, and there is nothing else."""
     wanted = {name: [size] for name, size in requests.sizes.items()}
-    eventually(
+    settles(
         "the state store has each database once, with its last size",
-        lambda: stored_sizes(platform) == wanted,
-        timeout=_CALM,
-        show=lambda: _different(stored_sizes(platform), wanted),
+        lambda: _different(stored_sizes(platform), wanted),
+        patience=_PATIENCE,
     )
     watcher.look()
     assert len(platform.cluster.list("platform.kratix.io/v1alpha1", "Work", requests.namespace)) == len(wanted)
-    eventually(
-        "all are Ready",
-        lambda: not _unready(platform, requests),
-        timeout=_CALM,
-        show=lambda: _unready(platform, requests),
-    )
+    settles("all are Ready", lambda: _unready(platform, requests), patience=_PATIENCE)
 
 
 def _different(found: dict[str, list[int]], wanted: dict[str, list[int]]) -> dict[str, str]:
@@ -96,7 +91,7 @@ def _different(found: dict[str, list[int]], wanted: dict[str, list[int]]) -> dic
     return {name: f"{found.get(name)}, not {wanted.get(name)}" for name in names if found.get(name) != wanted.get(name)}
 
 
-def _unready(platform: Platform, requests: Requests) -> list[str]:
+def _unready(platform: Platform, requests: Requests) -> dict[str, str]:
     found = platform.cluster.list(*requests.api, requests.namespace)
     ready = {
         request["metadata"]["name"]
@@ -104,7 +99,7 @@ def _unready(platform: Platform, requests: Requests) -> list[str]:
         for condition in request.get("status", {}).get("conditions", ())
         if (condition["type"], condition["status"]) == ("Ready", "True")
     }
-    return sorted(requests.sizes.keys() - ready)
+    return dict.fromkeys(requests.sizes.keys() - ready, "not Ready")
 
 
 def _told(requests: Requests, watcher: Watcher, killer: Killer) -> str:

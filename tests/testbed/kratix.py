@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import os
 import secrets
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +119,10 @@ class Kratix:
     def files(self) -> dict[str, str]:
         """What is in the state store now: each file's text, by its path."""
         repository = self.repository
-        commit = _git(repository, "rev-parse", "main").strip()  # Kratix may write while this reads
-        paths = [path for path in _git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if path]
-        return {path: plain(_git(repository, "show", f"{commit}:{path}")) for path in paths}
+        archive = subprocess.run(["git", f"--git-dir={repository}", "archive", "main"], check=True, capture_output=True)
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+            every = {member.name: files.extractfile(member) for member in files}
+            return {name: plain(file.read().decode()) for name, file in every.items() if file}
 
     def _start_git(self) -> None:
         repository = self.repository
