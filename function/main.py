@@ -104,7 +104,7 @@ async def _serve(flags: argparse.Namespace) -> None:
     if listening is not None:
         await pages.serve(listening)
         _log.info("metrics and probes are on %s:%d", *listening.getsockname()[:2])
-    memory.trim()  # what starting took
+    memory.started()
     await _until_stopped(server, healthy, pages)
     if recorder is not None:
         recorder.close()
