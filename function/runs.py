@@ -16,7 +16,7 @@ from typing import Any, Literal
 from function import pods
 from function.api import metadata, names, output
 from function.api.metadata import Control
-from function.model import JsonObject, Observed, Produced, Seen, lookup, objects, texts
+from function.model import JsonObject, Observed, Produced, Seen, lookup, moment, objects, texts
 
 # An output is there before its Job is complete; the two caches of Crossplane may show it a little later.
 GRACE = timedelta(seconds=60)
@@ -169,7 +169,7 @@ def _try(observed: Observed, place: int, seen: Seen) -> Try:
         )
     type_, condition = end
     since = str(condition.get("lastTransitionTime") or "")
-    when = _time(since) or seen.host.now
+    when = moment(since) or seen.host.now
     if type_ == "Failed":
         return Try(
             **made,
@@ -201,14 +201,6 @@ def ended(job: JsonObject) -> tuple[str, JsonObject] | None:
         if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
             return str(condition["type"]), condition
     return None
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 def _output(job: JsonObject, seen: Seen) -> output.Output | output.Refused | None:

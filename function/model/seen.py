@@ -34,6 +34,15 @@ def objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def moment(value: object) -> datetime | None:
+    """A time as Kubernetes writes it; None where it is none."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The XR: what somebody requested.

@@ -72,10 +72,15 @@ def test_a_value_counts_as_much_as_it_is_said_to():
 
 
 REQUESTS: dict[str, tuple[fnv1.RunFunctionRequest, bool, str]] = {
-    "placed": (
-        build.resolved(build.request(), [build.destination("dev")]),
+    "ready": (
+        build.request(given=build.promise_input(documents=[], deliver={"as": "Composed"})),
         True,
         "it follows from the request, so it is worked out once",
+    ),
+    "being delivered": (
+        build.resolved(build.request(), [build.destination("dev")]),
+        False,
+        "when it is looked at again depends on the time",
     ),
     "pipelines": (
         build.resolved(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,27 @@ def test_rule_6_while_crossplane_drops_events_the_ttl_is_the_poll(status: str, t
     body = build.xr(status={"conditions": [{"type": "Responsive", "status": status, "reason": "WatchCircuit"}]})
     wanted = build.promise_input(documents=[], deliver={"as": "Composed"})
     assert run(build.request(body, wanted)).meta.ttl.seconds == ttl
+
+
+@pytest.mark.parametrize(
+    ("waited", "message", "ttl"),
+    [
+        (0, "", 10),
+        (60, "", 15),
+        (120, "", 30),
+        (3600, "", 60),
+        (-60, "", 10),
+        (3600, "something else, which is so no more", 10),
+    ],
+)
+def test_rule_6_the_poll_of_what_is_being_delivered_is_rarer_the_longer_it_takes(waited: int, message: str, ttl: int):
+    first = run(build.resolved(build.request(given=given("Work")), WORLD), build.HOST)
+    since = (build.HOST.now - timedelta(seconds=waited)).isoformat().replace("+00:00", "Z")
+    condition = {"type": "Delivered", "status": "False", "reason": "Delivering", "lastTransitionTime": since}
+    condition["message"] = message or build.message(first, "Delivered")
+    body = build.xr(status={"conditions": [condition]})
+    again = run(build.resolved(build.request(body, given("Work")), WORLD), build.HOST)
+    assert again.meta.ttl.seconds == ttl
 
 
 def test_rule_7_secrets_may_not_be_read() -> None:
