@@ -55,7 +55,7 @@ def test_a_scrape_has_what_was_asked(served: tuple[grpc.Channel, Process]) -> No
     before = Scrape(process.page("/metrics"))
     stub = grpcv1.FunctionRunnerServiceStub(channel)
     gates = [{"name": "env", "expression": "request.spec.env.matches('^d')", "message": "no"}]
-    given = build.promise_input(deliver={"as": "Composed"}, checks=gates)
+    given = build.promise_input(deliver={"as": "Composed", "readiness": "Scheduled"}, checks=gates)
     req = build.resolved(build.request(given=given))
     for _ in range(3):
         assert not build.fatal(stub.RunFunction(req, timeout=10))
@@ -72,7 +72,7 @@ def test_a_scrape_has_what_was_asked(served: tuple[grpc.Channel, Process]) -> No
     assert grown("grpc_server_handling_seconds_count", grpc_service=V1) == 3
     assert grown("grpc_server_handling_seconds_bucket", grpc_service=V1, le="+Inf") == 3
     assert 0 < grown("grpc_server_handling_seconds_sum", grpc_service=V1) < 3
-    assert grown("kratix_function_answers_total", outcome="progressing") == 3
+    assert grown("kratix_function_answers_total", outcome="ready") == 3
     assert grown("kratix_function_answers_total", outcome="invalid") == 1
     assert grown("kratix_function_repeated_answers_total") == 2
     assert (grown("kratix_function_documents_count"), grown("kratix_function_documents_sum")) == (3, 3)

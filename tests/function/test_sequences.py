@@ -182,7 +182,8 @@ class World:
         pipelines = lookup(body, "status", "kratix", "workflows", "configure", "pipelines") or []
         fields = ("name", "phase", "attempts", "nextRetryAt", "message")
         shown["pipelines"] = [" ".join(str(p[field]) for field in fields if field in p) for p in pipelines]
-        own = {k: v for k, v in (body.get("status") or {}).items() if k not in ("conditions", "kratix")}
+        status = sorted((body.get("status") or {}).items())  # maps of protobuf have no order of their own
+        own = {k: v for k, v in status if k not in ("conditions", "kratix")}
         if own:
             shown["status"] = own
         if lookup(body, "status", "kratix", "undeclared"):
