@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from developer import Platform
-from soaking import Killer, Memory, Requests, Watcher, repeatedly, settles, stored_sizes
+from soaking import Killer, Memory, Requests, Watcher, repeatedly, settles, stored_sizes, unsaid
 
 from testbed import example, profiles
 from testbed.cache import say
@@ -75,15 +75,23 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_doubled(bed: Testbed,
 
 def _converges(platform: Platform, requests: Requests, watcher: Watcher) -> None:
     """At the end each request is what it was last asked to be, once, and there is nothing else."""
+    _stored(platform, requests)
+    for name in unsaid(platform, requests.namespace):
+        requests.put(name)
+    _stored(platform, requests)
+    watcher.look()
+    works = platform.cluster.list("platform.kratix.io/v1alpha1", "Work", requests.namespace)
+    assert len(works) == len(requests.sizes)
+    settles("all are Ready", lambda: _unready(platform, requests), patience=_PATIENCE)
+
+
+def _stored(platform: Platform, requests: Requests) -> None:
     wanted = {name: [size] for name, size in requests.sizes.items()}
     settles(
         "the state store has each database once, with its last size",
         lambda: _different(stored_sizes(platform), wanted),
         patience=_PATIENCE,
     )
-    watcher.look()
-    assert len(platform.cluster.list("platform.kratix.io/v1alpha1", "Work", requests.namespace)) == len(wanted)
-    settles("all are Ready", lambda: _unready(platform, requests), patience=_PATIENCE)
 
 
 def _different(found: dict[str, list[int]], wanted: dict[str, list[int]]) -> dict[str, str]:
