@@ -17,9 +17,8 @@ import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from function import log, probes, service
+from function import log, probes, reflection, service
 from function.fn import FunctionRunner
 from function.memory import Memory
 from function.metrics import Numbers
@@ -124,8 +123,8 @@ def _server(size: int, numbers: Numbers, recorder: Recorder | None, memory: Memo
     )
     runner = FunctionRunner(numbers)
     services = [service.Watched(name, runner, numbers, recorder, memory) for name in _SERVICES]
-    server.add_generic_rpc_handlers([each.handler() for each in services])
-    reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    listed = reflection.handler((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME))
+    server.add_generic_rpc_handlers([*(each.handler() for each in services), listed])
     return server
 
 

@@ -31,16 +31,12 @@ class Memory:
             library.mallopt(_M_ARENA_MAX, 1)
 
     def started(self) -> None:
-        """All is loaded: give back what only that needed, of the libraries' pages too; takes some milliseconds.
+        """All is loaded: give back what only that needed, in a second, as it takes some milliseconds.
 
         Half of the memory of a process that has just started are pages of shared libraries that were read once, to link
         them. One that is needed again is still in the machine's page cache.
         """
-        self._free()
-        if self._advise is None:
-            return
-        for begin, end in _unchanged_files():
-            self._advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)
+        asyncio.get_running_loop().call_later(_AFTER, self._free_loaded)
 
     def take(self, size: int) -> None:
         """A request of so many bytes has come; a second after the last large one its memory goes back."""
@@ -48,6 +44,13 @@ class Memory:
             if self._due is not None:
                 self._due.cancel()
             self._due = asyncio.get_running_loop().call_later(_AFTER, self._free)
+
+    def _free_loaded(self) -> None:
+        self._free()
+        if self._advise is None:
+            return
+        for begin, end in _unchanged_files():
+            self._advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)
 
     def _free(self) -> None:
         if self._trim is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def test_lists_its_services_by_reflection(served: grpc.Channel) -> None:
     answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=10)))
     found = {service.name for service in answer.list_services_response.service}
     assert {"apiextensions.fn.proto.v1.FunctionRunnerService", "grpc.health.v1.Health"} <= found
+
+
+def test_describes_a_service_by_reflection(served: grpc.Channel) -> None:
+    ask = reflection_pb2.ServerReflectionRequest(
+        file_containing_symbol="apiextensions.fn.proto.v1.FunctionRunnerService"
+    )
+    answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=10)))
+    assert b"RunFunctionRequest" in answer.file_descriptor_response.file_descriptor_proto[0]
+
+
+def test_loads_what_only_tools_ask_for_when_they_do() -> None:
+    loaded = "import sys, function.main; print([name for name in ('grpc_reflection.v1alpha', 'prometheus_client') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", loaded], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_takes_a_request_larger_than_grpcs_own_limit(served: grpc.Channel) -> None:
