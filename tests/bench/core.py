@@ -45,6 +45,8 @@ _METRICS = 18080
 _RECONCILES = re.compile(
     r'^controller_runtime_reconcile_total\{controller="(composite/[^"]*)",result="(\w+)"\} ([0-9.e+]+)$', re.M
 )
+# Under way: up to a hundred at once (--max-reconcile-rate), which have called the function and are not counted yet.
+_ACTIVE = re.compile(r'^controller_runtime_active_workers\{controller="composite/[^"]*"\} ([0-9.e+]+)$', re.M)
 _REQUESTS = re.compile(r"^apiserver_request_total\{(.*)\} ([0-9.e+]+)$", re.M)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE")
@@ -130,6 +132,7 @@ class _World:
         told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"calls": 0, "waiting": 0}
         core = self._page(self.testbed.plane.port(_METRICS))
         reconciles = sum(float(value) for _, _, value in _RECONCILES.findall(core))
+        reconciles += sum(map(float, _ACTIVE.findall(core)))
         served = self._get("/metrics").decode()
         writes = 0.0
         for labels, value in _REQUESTS.findall(served):

@@ -124,7 +124,9 @@ class Kratix:
     def files(self) -> dict[str, str]:
         """What is in the state store now: each file's text, by its path."""
         repository = self.repository
-        archive = subprocess.run(["git", f"--git-dir={repository}", "archive", "main"], check=True, capture_output=True)
+        # Of the tree: that of a commit begins with its id, and with nothing after it tarfile takes it for no archive.
+        command = ["git", f"--git-dir={repository}", "archive", "main^{tree}"]
+        archive = subprocess.run(command, check=True, capture_output=True)
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
             every = {member.name: files.extractfile(member) for member in files}
             return {name: plain(file.read().decode()) for name, file in every.items() if file}
