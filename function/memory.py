@@ -12,7 +12,7 @@ _LARGE = 2**20
 _AFTER = 1.0
 _M_ARENA_MAX = -8  # of mallopt(3)
 _MADV_DONTNEED = 4  # of madvise(2)
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-.. [0-9a-f]+ \S+ (\d+)")  # of smaps, in proc(5): one not written to
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+)")  # of smaps, in proc(5)
 _UNCHANGED = "Anonymous:             0 kB"
 
 
@@ -66,8 +66,7 @@ def _unchanged_files() -> Iterator[tuple[int, int]]:
     where: re.Match[str] | None = None
     for line in mappings.splitlines():
         if found := _MAPPING.match(line):
-            where = found if found[3] != "0" else None  # an inode: of a file
-        elif line[:1].islower() or line[:1].isdigit():
-            where = None  # another mapping
+            permissions, inode = found[3], found[4]
+            where = found if permissions.startswith("r-") and inode != "0" else None
         elif where and line == _UNCHANGED:
             yield int(where[1], 16), int(where[2], 16)

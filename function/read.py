@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -258,11 +259,6 @@ def _inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination
 
 def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destination.Destination]:
     """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
-    texts: dict[str, str] = {}  # most labels of thousands are the same few
-
-    def once(text: str) -> str:
-        return texts.setdefault(text, text)
-
     for item in listed.items:
         resource = item.resource
         metadata = at(resource, "metadata")
@@ -276,10 +272,11 @@ def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destinati
         config = at(annotations, names.PROVIDER_CONFIG_ANNOTATION) if annotations else None
         yield destination.Destination(
             name,
-            {once(key): once(value) for key, value in strings(at(source, "labels")).items()},
+            # Most labels of thousands are the same few texts.
+            {sys.intern(key): sys.intern(value) for key, value in strings(at(source, "labels")).items()},
             at(data if copied else resource, "spec", "strictMatchLabels") is True,
             bool(at(metadata, "deletionTimestamp")) or at(data, "deleting") is True,
-            config if isinstance(config, str) and config != name else name,
+            config if isinstance(config, str) else name,
         )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from developer import namespace
 
+from bench import machine
 from bridge.api import names
 from testbed import profiles
 from testbed.cluster import Cluster, eventually
@@ -141,8 +142,7 @@ class BridgeProcess:
     @property
     def rss(self) -> float:
         """Its resident memory, in MB."""
-        text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+        return machine.rss(self.pid)
 
     @property
     def leads(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random  # noqa: TID251 - a seeded one: what changes, and what is killed
 import statistics
 import threading
@@ -10,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -19,6 +19,7 @@ from developer import KRATIX, Manifest, Platform, named
 from kubernetes.client import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError
 
+from bench import machine
 from testbed.cache import say
 from testbed.profiles import Testbed
 
@@ -185,8 +186,7 @@ class Memory:
         """Note what it has now; nothing where it was killed a moment ago."""
         # Its pid file is gone, its /proc, or its memory, as it is a zombie.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
-            text = Path(f"/proc/{self.pid()}/status").read_text(encoding="ascii")
-            self.seen.append((time.monotonic(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
+            self.seen.append((time.monotonic(), machine.rss(self.pid())))
 
     def third(self, number: int, *, begin: float, end: float) -> float:
         """The median of a third of a time: 1, 2 or 3."""
@@ -241,11 +241,11 @@ def settles(what: str, left: Callable[[], Mapping[str, str]], *, patience: float
     Raises:
         BrokenError: It did not.
     """
-    fewest, since = len(left()), time.monotonic()
+    fewest, since = math.inf, time.monotonic()
     while found := left():
         if len(found) < fewest:
             fewest, since = len(found), time.monotonic()
-            say(f"{what}: {fewest} left")
+            say(f"{what}: {len(found)} left")
         elif time.monotonic() - since > patience:
             some = dict(sorted(found.items())[:_SHOWN])
             raise BrokenError(f"{what}: not so for {len(found)}, and no fewer in {patience:.0f} s; of these {some}")

@@ -91,8 +91,6 @@ class Kratix:
     def start_manager(self) -> None:
         """Start the manager, as its own ServiceAccount: as an administrator, Promises cannot be deleted."""
         token = self.plane.cluster.token(NAMESPACE, _ACCOUNT)
-        scratch = self.plane.folder / "tmp"
-        scratch.mkdir(exist_ok=True)
         self.plane.run.start(
             self.plane.process(_MANAGER),
             [
@@ -104,8 +102,8 @@ class Kratix:
             ],
             env={
                 "KUBECONFIG": str(self.plane.kubeconfig_of("kratix", token)),
-                "TMPDIR": str(scratch),  # its webhooks' certificates are looked for below it
-                "CERTIFICATES": str(self.plane.folder / _CERTIFICATES),
+                "TMPDIR": str(self.plane.subfolder("tmp")),  # its webhooks' certificates are looked for below it
+                "CERTIFICATES": str(self.plane.subfolder(_CERTIFICATES)),
                 "KUBERNETES_NAMESPACE": NAMESPACE,
                 "WC_IMG": adapter.NAME,
                 "PIPELINE_ADAPTER_IMG": adapter.NAME,  # what today's calls it (api/v1alpha1/pipeline_factory.go)
