@@ -14,7 +14,7 @@ from bridge.clusters import APPLY
 from bridge.errors import ApiError, ClusterError
 from bridge.events import Event, News
 from bridge.store import Key
-from bridge.sync import gitops, kinds, report
+from bridge.sync import clusters, gitops, kinds, report
 from bridge.sync.board import Outcome
 from bridge.sync.platform import Platform
 from bridge.sync.report import Found, Reach
@@ -22,7 +22,6 @@ from bridge.sync.site import Site
 from function.api.names import FIELD_MANAGER
 
 _UNTRIED = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
-_UNREAD = ("Syncing", "what is there has not been read yet")
 _UNTOLD = 1000
 _BEGINNING = ("Connecting", "Syncing")
 
@@ -99,7 +98,7 @@ class Voice:
         if site.obstacle is not None:
             return site.obstacle
         if not site.ready:
-            return _UNREAD
+            return clusters.unread(site)
         return gitops.obstacle(site, self._platform) if site.by_gitops else None
 
     def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:

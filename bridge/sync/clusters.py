@@ -23,8 +23,10 @@ from bridge.translate import gitops
 
 PROBE: Final = "probe"
 
-# Seconds between two looks at a cluster: while its shelves are read, while it is well, and for a kind to come.
+# Seconds between two looks at a cluster: while its shelves are read, while one of them cannot be, while it is well, and
+# for a kind to come.
 SOON: Final = 0.1
+LATER: Final = 2.0
 CALM: Final = 30.0
 _VERSION_LABEL = "app.kubernetes.io/version"
 # Where Crossplane's documentation installs it, and what its chart gives core's Deployment.
@@ -89,7 +91,18 @@ def probe(site: Site, seen: Seen, clock: Callable[[], float]) -> float:
         raise
     site.reach = reach
     site.ready = bool(site.shelves) and all(shelf.watch.health.synced for shelf in site.shelves.values())
-    return CALM if site.ready or site.obstacle else SOON
+    if site.ready or site.obstacle:
+        return CALM
+    return LATER if any(shelf.watch.health.error for shelf in site.shelves.values()) else SOON
+
+
+def unread(site: Site) -> tuple[str, str]:
+    """Why what is there is not known yet: the reason, and a sentence with the first list that fails."""
+    unsynced = [health for shelf in site.shelves.values() if not (health := shelf.watch.health).synced]
+    for health in unsynced:
+        if health.error:
+            return _REASONS.get(health.status, "Syncing"), health.error
+    return "Syncing", "what is there has not been read yet"
 
 
 def unreached(error: ClusterError | KubeconfigError, core_version: str = "") -> Reach:

@@ -480,6 +480,25 @@ def test_a_cluster_without_crossplane_says_so():
         assert made.condition("here", "Reachable")[0] == "True"
 
 
+def test_a_cluster_that_refuses_a_list_says_which_and_why():
+    with world("eu-1") as made:
+        api = made.clusters["eu-1"]
+        original = api.fault
+        refused = Fault("any", status=403)
+        with pytest.MonkeyPatch.context() as patch:
+            listed = kinds.COMPOSITION.path()
+            patch.setattr(api, "fault", lambda request: refused if request.path == listed else original(request))
+            made.site("eu-1")
+            made.until("it says so", lambda: made.condition("eu-1", "Synced")[:2] == ("False", "Forbidden"))
+            message = made.condition("eu-1", "Synced")[2]
+            assert message.startswith("cannot list compositions.apiextensions.crossplane.io on cluster eu-1: ")
+            assert message.endswith("(HTTP 403)")
+            before = len(api.requests)
+            time.sleep(1.0)
+            assert len(api.requests) - before < 10, "a cluster that refuses is not asked all the time"
+        made.until_synced("eu-1")
+
+
 def test_an_event_that_could_not_be_told_is_told_later(one: World):
     original = one.platform.fault
     left = [500, 429]

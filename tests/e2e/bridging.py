@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,24 @@ def condition(cluster: Cluster, name: str, type_: str) -> Manifest:
     return next((c for c in status(cluster, name).get("conditions", ()) if c["type"] == type_), {})
 
 
-def until(cluster: Cluster, name: str, type_: str, state: str, *, reason: str = "", timeout: float = SLOW) -> Manifest:
-    """Wait for a condition of a CrossplaneCluster."""
+def until(
+    cluster: Cluster,
+    name: str,
+    type_: str,
+    state: str,
+    *,
+    reason: str = "",
+    timeout: float = SLOW,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Manifest:
+    """Wait for a condition of a CrossplaneCluster.
+
+    Args:
+        meanwhile: What goes on until then.
+    """
 
     def holds() -> Manifest:
+        meanwhile()
         found = condition(cluster, name, type_)
         same = found.get("status") == state and reason in ("", found.get("reason"))
         return found if same else {}

@@ -102,7 +102,8 @@ def test_what_an_agent_applies_of_it_runs_a_bridge(delivered: Testbed, tmp_path:
     process.start()
     try:
         cluster.apply(crossplane_cluster("here", inCluster={}), _api())
-        until(cluster, "here", "Synced", "True", timeout=_START)
+        # Kratix writes one file after the other: what the bridge may read of Crossplane can come last.
+        until(cluster, "here", "Synced", "True", timeout=_START, meanwhile=agent.sync)
         eventually("the Promise is published by it", lambda: _published(cluster), timeout=_SLOW)
         assert process.stop() == 0
     finally:
