@@ -1,0 +1,32 @@
+"""Clusters that tests connect to, and kubeconfigs that are made for that."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import yaml
+
+from bridge.breaker import Tolerance
+from bridge.clusters import Cluster, Limits
+
+LIMITS = Limits(connect=0.5, read=0.2, answer=0.6, size=4096, line=512)
+TOLERANT = Tolerance(failures=10**9)
+
+
+def connect(content: bytes, *, limits: Limits = LIMITS, tolerance: Tolerance = TOLERANT) -> Cluster:
+    return Cluster.of_kubeconfig("eu", content, clock=time.monotonic, limits=limits, tolerance=tolerance)
+
+
+def server_only(server: str, **user: Any) -> bytes:
+    return config({"server": server}, user)
+
+
+def config(cluster: Any, user: Any, **more: Any) -> bytes:
+    whole = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+    }
+    return yaml.safe_dump({**whole, **more}).encode()
