@@ -47,6 +47,10 @@ CLUSTER_KINDS = (
     kinds.OBJECTS[1],
     CACHES,
 )
+# The spec of a Promise's API, one with a field more, and one that would break its XRs.
+SIZE = {"properties": {"size": {"type": "string"}}}
+BOTH = {"properties": {"size": {"type": "string"}, "depth": {"type": "integer"}}}
+NARROW = {"properties": {"size": {"type": "integer"}}}
 # Ten times as fast as the bridge's own, which every test would wait for several times.
 REPORT = 0.1
 _PATIENCE = 60.0  # of a busy machine; only what fails waits so long
@@ -173,6 +177,25 @@ def world(*clusters: str, others: Sequence[Resource] = ()) -> Iterator[World]:
         fakes = {name: stack.enter_context(FakeApi(*CLUSTER_KINDS, *others)) for name in clusters}
         with bridge(platform) as working:
             yield World(platform, fakes, working)
+
+
+@contextmanager
+def one_cluster() -> Iterator[World]:
+    """One with the Crossplane cluster eu-1, which is in step."""
+    with world("eu-1") as made:
+        made.site("eu-1")
+        made.until_synced("eu-1")
+        yield made
+
+
+def published(one: World) -> None:
+    """Publish a Promise, and wait until it is there."""
+    one.put(cache(**SIZE))
+    one.until("it is published", lambda: one.there("eu-1", kinds.COMPOSITION))
+
+
+def writes(one: World, cluster: str = "eu-1") -> list[str]:
+    return [f"{r.method} {r.path}" for r in one.clusters[cluster].asked("write")]
 
 
 @contextmanager
