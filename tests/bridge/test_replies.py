@@ -1,152 +1,41 @@
-"""What comes back of XRs to requests, and XRDs that become Promises: two API servers, with what the bridge keeps of each."""
+"""What comes back of XRs to requests: two API servers, with what the bridge keeps of each."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pytest
 from fakeapi import FakeApi, Fault
+from replyworld import (
+    CREATING,
+    GROUP,
+    READY,
+    RECORD,
+    REQUEST,
+    SYNCED,
+    TARGET,
+    XR,
+    XRD,
+    Manifest,
+    World,
+    spec,
+    two_servers,
+)
 
-from bridge.api import crossplanecluster
-from bridge.apply import Applier, Result
 from bridge.clusters import Cluster
 from bridge.errors import ApiError
-from bridge.queue import Queue
 from bridge.resources import Resource
-from bridge.stage import crossplane
 from bridge.store import Key
-from bridge.sync import installations, kept, kinds, replies, xrds
-from bridge.sync.board import Outcome
-from bridge.sync.desk import Memory
-from bridge.sync.site import Site, Task, owner
-from bridge.translate import delegate, gitops
-from function.api.errors import InvalidError
-from function.api.names import OWNER_ANNOTATION
-
-Manifest = dict[str, Any]
-
-GROUP = "databases.example.org"
-XR = Resource(GROUP, "v1", "Postgres", "postgreses", namespaced=True)
-REQUEST = Resource(f"kratix.{GROUP}", "v1", "Postgres", "postgreses", namespaced=True)
-RECORD = Resource("platform.kratix.io", "v1alpha1", "HealthRecord", "healthrecords", namespaced=True)
-FUNCTION = Resource("pkg.crossplane.io", "v1", "Function", "functions", namespaced=False)
-RUNTIME = Resource(
-    "pkg.crossplane.io", "v1beta1", "DeploymentRuntimeConfig", "deploymentruntimeconfigs", namespaced=False
-)
-TARGET = delegate.Target("postgres", GROUP, "Postgres")
-SYNCED = {"type": "Synced", "status": "True", "reason": "ReconcileSuccess"}
-READY = {"type": "Ready", "status": "True", "reason": "Available"}
-CREATING = {"type": "Ready", "status": "False", "reason": "Creating"}
-XRD = {
-    "apiVersion": kinds.XRD.api_version,
-    "kind": "CompositeResourceDefinition",
-    "metadata": {"name": f"postgreses.{GROUP}", "labels": {"bridge.kratix.io/import": "true"}, "uid": "x"},
-    "spec": {
-        "group": GROUP,
-        "scope": "Namespaced",
-        "names": {"kind": "Postgres", "plural": "postgreses"},
-        "versions": [{"name": "v1", "served": True, "referenceable": True}],
-    },
-}
-PROMISE = {
-    "apiVersion": "platform.kratix.io/v1alpha1",
-    "kind": "Promise",
-    "metadata": {"name": "postgres"},
-    "spec": {
-        "api": {
-            "spec": {
-                "group": REQUEST.group,
-                "names": {"kind": "Postgres", "plural": "postgreses"},
-                "versions": [{"name": "v1", "served": True, "storage": True}],
-            }
-        }
-    },
-}
-
-
-@dataclass
-class World:
-    """A platform and a Crossplane cluster, and a bridge's view of both."""
-
-    platform: FakeApi
-    cloud: FakeApi
-    site: Site
-    memory: Memory = field(default_factory=Memory)
-    promises: dict[str, kept.Promise] = field(default_factory=lambda: {"postgres": kept.promise(PROMISE)})
-    xrds: list[Manifest] = field(default_factory=lambda: [XRD])
-    compositions: list[Manifest] = field(default_factory=list)
-    now: int = 100
-
-    @property
-    def view(self) -> Any:
-        """The platform, as far as the reconcilers look at it."""
-        store = SimpleNamespace(get=lambda key: self.promises.get(key.name))
-        cluster = Cluster.of_kubeconfig("platform", self.platform.kubeconfig(), clock=time.monotonic)
-        return SimpleNamespace(cluster=cluster, promises=SimpleNamespace(store=store))
-
-    def request(self, name: str = "orders", namespace: str = "team-a", **status: Any) -> Manifest:
-        body = {
-            "apiVersion": REQUEST.api_version,
-            "kind": "Postgres",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        said = delegate.status(delegate.xr({**body, "spec": {}}, TARGET))
-        return self.platform.put(REQUEST, name, namespace, spec={}, status={**said, **status})
-
-    def xr(self, *conditions: Manifest, name: str = "orders", namespace: str = "team-a", **status: Any) -> None:
-        metadata = {"name": name, "namespace": namespace}
-        made = delegate.xr({"apiVersion": REQUEST.api_version, "kind": "Postgres", "metadata": metadata}, TARGET)
-        labels = made["metadata"]["labels"]
-        self.cloud.put(XR, name, namespace, labels=labels, spec={}, status={"conditions": list(conditions), **status})
-
-    def reply(self) -> None:
-        self.look()
-        assert replies.reconcile(self.site, self.view, self.memory, self.now) == replies.AGAIN
-
-    def look(self) -> None:
-        self.site.shelves[kinds.XRD] = shelf(self.xrds)
-        self.site.shelves[kinds.COMPOSITION] = shelf(self.compositions)
-
-    def imported(self) -> float | None:
-        self.look()
-        return xrds.reconcile(self.site, self.view, f"postgreses.{GROUP}")
-
-    def status(self, name: str = "orders") -> Manifest:
-        return dict(self.platform.there(REQUEST)[Key("team-a", name)]["status"])
-
-    def records(self) -> list[Manifest]:
-        return [record["data"] for record in self.platform.there(RECORD).values()]
-
-
-def shelf(manifests: list[Manifest]) -> Any:
-    made = {manifest["metadata"]["name"]: kept.of_promise(manifest) for manifest in manifests}
-    return SimpleNamespace(all=lambda: list(made.values()), get=made.get)
-
-
-def nothing(_: str, __: Result) -> None:
-    return None
-
-
-def spec(**more: Any) -> Any:
-    whole = {"kubeconfig": {"secretRef": {"name": "eu"}}, "replies": {}, "imports": {"image": "i"}, **more}
-    return crossplanecluster.read({"spec": whole})
+from bridge.sync import kinds, replies
+from bridge.translate import delegate
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with (
-        FakeApi(kinds.PROMISE, REQUEST, RECORD, kinds.SECRET) as platform,
-        FakeApi(XR, kinds.SECRET, FUNCTION, RUNTIME) as cloud,
-    ):
-        cluster = Cluster.of_kubeconfig("eu", cloud.kubeconfig(), clock=time.monotonic)
-        queue: Queue[Task] = Queue("eu", time.monotonic, cap=1.0)
-        yield World(
-            platform, cloud, Site("eu", "u", spec(), cluster, Applier(cluster, owner("id", "eu")), queue, nothing)
-        )
+    with two_servers() as made:
+        yield made
 
 
 def test_status_and_health_come_back(world: World):
@@ -356,222 +245,3 @@ def test_every_shape_of_an_xr_comes_back(name: str, world: World):
     assert status["crossplane"]["connectionSecret"] == secret, shape.reason
     assert list(world.platform.there(kinds.SECRET)) == [Key("team-a", secret)], shape.reason
     assert [record["state"] for record in world.records()] == ["healthy"], shape.reason
-
-
-def composition(name: str = "aws", kind: str = "Postgres", *functions: str) -> Manifest:
-    return {
-        "apiVersion": kinds.COMPOSITION.api_version,
-        "kind": "Composition",
-        "metadata": {"name": name},
-        "spec": {
-            "compositeTypeRef": {"apiVersion": f"{GROUP}/v1", "kind": kind},
-            "pipeline": [{"step": f, "functionRef": {"name": f}} for f in functions],
-        },
-    }
-
-
-def promise(world: World) -> Manifest:
-    return dict(world.platform.there(kinds.PROMISE)[Key("", "postgres")])
-
-
-def test_an_xrd_is_a_promise_with_what_its_compositions_need(world: World):
-    world.cloud.put(FUNCTION, "ours", spec={"package": "p:v1", "runtimeConfigRef": {"name": "small"}}, status={"a": 1})
-    world.cloud.put(FUNCTION, "unused", spec={"package": "u:v1"})
-    world.cloud.put(RUNTIME, "small", spec={})
-    world.compositions = [composition("aws", "Postgres", "ours", "missing"), composition("other", "Cache", "unused")]
-    assert world.imported() == xrds.AGAIN
-    made = promise(world)
-    assert [(d["kind"], d["metadata"]["name"]) for d in made["spec"]["dependencies"]] == [
-        ("DeploymentRuntimeConfig", "small"),
-        ("Function", "ours"),
-        ("CompositeResourceDefinition", f"postgreses.{GROUP}"),
-        ("Composition", "aws"),
-    ]
-    assert all("uid" not in d["metadata"] and "status" not in d for d in made["spec"]["dependencies"])
-    assert all(gitops.KEEP.items() <= d["metadata"]["annotations"].items() for d in made["spec"]["dependencies"]), (
-        "what was on the cluster before is not pruned when it leaves the Promise"
-    )
-    assert all("labels" not in d["metadata"] for d in made["spec"]["dependencies"]), (
-        "who takes the label off is not overruled"
-    )
-    assert made["spec"]["destinationSelectors"] == [{"matchLabels": {"crossplane": "enabled"}}]
-    assert made["spec"]["api"]["spec"]["group"] == f"kratix.{GROUP}"
-    assert world.site.board.read_one("XRD", f"postgreses.{GROUP}") == Outcome("postgres")
-    written = len(world.platform.asked("write"))
-    world.imported()
-    assert len(world.platform.asked("write")) == written, "nothing is written twice"
-
-
-def test_the_clusters_own_selector_image_and_namespace(world: World):
-    imports = {"image": "our/image:v1", "destinationSelector": {"matchLabels": {"cluster": "eu"}}, "namespace": "dbs"}
-    world.site.spec = spec(imports=imports)
-    world.imported()
-    made = promise(world)["spec"]
-    [container] = made["workflows"]["resource"]["configure"][0]["spec"]["containers"]
-    assert made["destinationSelectors"] == [{"matchLabels": {"cluster": "eu"}}]
-    assert (container["image"], container["args"][-1]) == ("our/image:v1", "--namespace=dbs")
-
-
-def test_claims_are_read_in_their_own_version(world: World):
-    legacy = {**XRD["spec"], "scope": "LegacyCluster", "claimNames": {"kind": "Database", "plural": "databases"}}
-    world.xrds = [{**XRD, "spec": legacy}]
-    world.imported()
-    [made] = world.platform.there(kinds.PROMISE).values()
-    [dependency] = made["spec"]["dependencies"]
-    assert dependency["apiVersion"] == "apiextensions.crossplane.io/v1"
-    assert made["spec"]["api"]["spec"]["names"]["kind"] == "Database"
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {**XRD, "metadata": {**XRD["metadata"], "labels": {}}},
-        {**XRD, "metadata": {**XRD["metadata"], "annotations": {OWNER_ANNOTATION: "another bridge"}}},
-    ],
-)
-def test_what_is_not_imported(given: Manifest, world: World):
-    world.xrds = [given]
-    assert world.imported() is None
-    assert world.platform.there(kinds.PROMISE) == {}
-
-
-def test_a_promise_stays_when_its_xrd_goes(world: World):
-    world.imported()
-    world.xrds = []
-    world.imported()
-    assert promise(world), "with it all requests would go"
-    [kept_] = world.site.board.read_one("XRD", f"postgreses.{GROUP}").kept
-    assert kept_ == "it is gone or no longer imported, and its Promise postgres stays: delete it yourself"
-
-
-def test_a_promise_of_somebody_else_is_not_taken(world: World):
-    world.platform.put(kinds.PROMISE, "postgres", spec={})
-    world.imported()
-    assert promise(world)["spec"] == {}
-    assert "no bridge made it" in world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
-
-
-def test_two_clusters_with_one_xrd_are_one_promise(world: World):
-    """Of the one that came first: its requests go there, and the other's status says so."""
-    world.site.spec = spec(imports={"image": "i", "destinationSelector": {"matchLabels": {"cluster": "eu"}}})
-    world.imported()
-    before = promise(world)
-    imports = {"image": "i", "destinationSelector": {"matchLabels": {"cluster": "us"}}}
-    cluster = world.site.cluster
-    world.site = Site(
-        "us", "v", spec(imports=imports), cluster, Applier(cluster, owner("id", "us")), world.site.queue, nothing
-    )
-    world.imported()
-    assert promise(world) == before
-    refused = world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
-    assert refused == (
-        "its Promise postgres is that of CrossplaneCluster eu already, whose Destinations get its requests"
-    )
-
-
-def test_what_cannot_be_a_promise_is_said(world: World):
-    world.xrds = [
-        {**XRD, "spec": {**XRD["spec"], "versions": [{"name": "v1", "served": False, "referenceable": True}]}}
-    ]
-    world.imported()
-    refused = world.site.board.read_one("XRD", f"postgreses.{GROUP}").refused
-    assert refused == "spec.versions: has no served version, so there is no API to offer"
-
-
-INSTALLED = Resource("bridge.kratix.io", "v1alpha1", "Crossplane", "crossplanes", namespaced=True)
-DEPLOYMENT = {
-    "metadata": {
-        "name": "crossplane",
-        "labels": {
-            "kratix.fn.crossplane.io/request-promise": "crossplane",
-            "kratix.fn.crossplane.io/request-name": "eu",
-            "kratix.fn.crossplane.io/request-namespace": "platform",
-        },
-    },
-    "status": {"conditions": [{"type": "Available", "status": "True"}]},
-}
-GROUPS = [{"name": name, "preferredVersion": {"version": "v1"}} for name in ("apps", "a.k8s.io", "aws.example.org")]
-KINDS = [
-    {"name": "buckets", "kind": "Bucket", "namespaced": True, "categories": ["crossplane", "managed"]},
-    {"name": "buckets/status", "kind": "Bucket", "namespaced": True, "categories": ["managed"]},
-    {"name": "configs", "kind": "Config", "namespaced": False},
-]
-
-
-class Installed:
-    """A Crossplane cluster on which a request installed Crossplane: what it answers by path."""
-
-    def __init__(self, **answers: Any) -> None:
-        self.answers: dict[str, Any] = {
-            "/apis/apps/v1/namespaces/crossplane-system/deployments": [DEPLOYMENT],
-            "/apis": {"groups": GROUPS},
-            "/apis/aws.example.org/v1": {"resources": KINDS},
-            "/apis/aws.example.org/v1/buckets": {"items": [{}], "metadata": {"remainingItemCount": 41}},
-            **{f"/apis/pkg.crossplane.io/v1/{kind}": [] for kind in ("configurations", "functions", "providers")},
-            **answers,
-        }
-
-    def request(self, method: str, path: str, /, *, query: Any = None, doing: str = "") -> Any:
-        found = self.answers[path]
-        if isinstance(found, int):
-            raise ApiError("eu", doing, found, {})
-        return {"items": found, "metadata": {}} if isinstance(found, list) else found
-
-
-@pytest.fixture
-def installed(world: World) -> Iterator[World]:
-    spec_ = {
-        "group": INSTALLED.group,
-        "names": {"kind": "Crossplane", "plural": "crossplanes"},
-        "versions": [{"name": "v1alpha1", "served": True, "storage": True}],
-    }
-    body = {**PROMISE, "metadata": {"name": "crossplane"}, "spec": {"api": {"spec": spec_}}}
-    with FakeApi(INSTALLED, RECORD) as platform:
-        world.platform = platform
-        world.promises["crossplane"] = kept.promise(body)
-        platform.put(INSTALLED, "eu", "platform", spec={}, status={"crossplane": {"version": "v2.3.4"}})
-        yield world
-
-
-def installation(world: World, **answers: Any) -> Manifest:
-    world.site.cluster = Installed(**answers)  # type: ignore[assignment]
-    assert installations.reconcile(world.site, world.view, world.memory, world.now) == installations.AGAIN
-    return dict(world.platform.there(INSTALLED)[Key("platform", "eu")]["status"]["crossplane"])
-
-
-def test_an_installation_is_counted(installed: World):
-    said = installation(installed)
-    message = "core runs, and all packages are healthy"
-    assert said == {
-        "version": "v2.3.4",
-        "cluster": "eu",
-        "message": message,
-        "health": "healthy",
-        "managedResources": 42,
-    }
-    crossplane.check_deletion({"spec": {}, "status": {"crossplane": {**said, "managedResources": 0}}})
-    with pytest.raises(InvalidError, match="there are 42 managed resources"):
-        crossplane.check_deletion({"spec": {}, "status": {"crossplane": said}})
-    [record] = installed.records()
-    assert (record["state"], record["details"]) == ("healthy", {"managedResources": 42, "message": message})
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_what_cannot_be_counted_is_unknown_even_if_it_was_counted_once(status: int, installed: World):
-    installation(installed)
-    said = installation(installed, **{"/apis/aws.example.org/v1/buckets": status})
-    assert "managedResources" not in said
-    with pytest.raises(InvalidError, match="its managed resources are not known"):
-        crossplane.check_deletion({"spec": {}, "status": {"crossplane": said}})
-
-
-def test_a_deployment_speaks_for_no_other_request(installed: World):
-    installed.platform.put(INSTALLED, "eu", "platform", spec={}, status={"crossplane": {"kind": "Postgres"}})
-    assert installation(installed) == {"kind": "Postgres"}
-    assert installed.records() == []
-
-
-@pytest.mark.parametrize("found", [[], 403, 404])
-def test_a_cluster_that_no_request_installed(found: Any, installed: World):
-    path = "/apis/apps/v1/namespaces/crossplane-system/deployments"
-    assert installation(installed, **{path: found}) == {"version": "v2.3.4"}
