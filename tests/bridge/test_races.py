@@ -10,50 +10,22 @@ from typing import Any
 
 import pytest
 import yaml
-from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, held, world
+from bridgeworld import BOTH, SIZE, XRD_NAME, World, bridge, cache, held, one_cluster, world
 from fakeapi import Fault
+from racing import COMPOSITION_PATH, XRD_PATH, comes, gone, marks, seen, version
 
 from bridge.api import names
 from bridge.store import Key
-from bridge.sync import clusters, kinds
-from bridge.sync.report import Reach
-from bridge.sync.site import Task
-from bridge.translate import gitops as works
+from bridge.sync import kinds
 
 Manifest = dict[str, Any]
-SIZE = {"properties": {"size": {"type": "string"}}}
-BOTH = {"properties": {"size": {"type": "string"}, "depth": {"type": "integer"}}}
-NARROW = {"properties": {"size": {"type": "integer"}}}
-XRD_PATH, COMPOSITION_PATH = kinds.XRD.path(), kinds.COMPOSITION.path()
 
 
 @pytest.fixture
 def one() -> Iterator[World]:
-    with world("eu-1") as made:
-        made.site("eu-1")
-        made.until_synced("eu-1")
+    with one_cluster() as made:
         made.settled()
         yield made
-
-
-def seen(one: World, version: str) -> None:
-    """Wait until the bridge's watch has a Promise's version."""
-    store = one.bridge.platform.promises.store
-
-    def holds() -> bool:
-        found = store.get(Key("", "cache"))
-        return found is not None and found.labels["kratix.io/promise-version"] == version
-
-    one.until(f"the bridge sees {version}", holds)
-
-
-def gone(one: World) -> None:
-    one.until("the bridge sees that it is gone", lambda: not one.bridge.platform.promises.store.get(Key("", "cache")))
-
-
-def version(one: World, cluster: str = "eu-1") -> str:
-    found = one.there(cluster, kinds.COMPOSITION).get(XRD_NAME) or {"metadata": {"labels": {}}}
-    return str(found["metadata"]["labels"].get("kratix.io/promise-version", ""))
 
 
 def logic(text: str = "ttl: 5m\n", name: str = "i", promise: str = "cache") -> Manifest:
@@ -73,11 +45,6 @@ def ttl(one: World) -> str:
 
 
 # A cluster that is being connected, or read.
-
-
-def comes(one: World) -> None:
-    one.put(cache(**SIZE))
-    seen(one, "v1.0.0")
 
 
 def comes_and_changes(one: World) -> None:
@@ -279,211 +246,6 @@ def test_an_input_that_goes_is_none_before_everybody_knows(one: World):
     platform.inputs.store._kept[key] = kept
 
 
-# A watch that is behind: what it has not seen decides nothing.
-
-
-def behind(one: World) -> Any:
-    """Have the watch of XRDs see nothing more; requests are answered."""
-    eu = one.clusters["eu-1"]
-    gate = held(eu, "GET", XRD_PATH, "watch")
-    shelf = one.bridge.fleet.sites["eu-1"].shelves[kinds.XRD]
-    assert shelf.watch._lines is not None
-    made = gate.__enter__()
-    shelf.watch._lines.interrupt()
-    made.until_reached()
-    return gate
-
-
-def test_what_breaks_xrs_is_refused_though_their_xrd_was_not_seen(one: World):
-    gate = behind(one)
-    one.put(cache(**SIZE))
-    one.until("it is published", lambda: version(one) == "v1.0.0")
-    one.clusters["eu-1"].put(CACHES, "one", "team")
-    assert not one.bridge.fleet.sites["eu-1"].shelves[kinds.XRD].get(XRD_NAME)
-    one.put(cache(version="v2.0.0", **NARROW))
-    one.until("it is refused", lambda: one.condition("eu-1", "Synced")[1] == "Refused")
-    assert version(one) == "v1.0.0"
-    gate.__exit__(None, None, None)
-
-
-def test_what_breaks_xrs_is_refused_though_the_last_change_was_not_seen(one: World):
-    one.put(cache(**SIZE))
-    one.until("it is published", lambda: version(one) == "v1.0.0")
-    one.settled()
-    gate = behind(one)
-    one.put(cache(version="v1.1.0", **BOTH))
-    one.until("it is changed", lambda: version(one) == "v1.1.0")
-    one.clusters["eu-1"].put(CACHES, "one", "team")
-    one.put(cache(version="v1.2.0", **SIZE))
-    one.until("it is refused", lambda: one.condition("eu-1", "Synced")[1] == "Refused")
-    [refused] = one.status("eu-1")["refused"]
-    assert "spec.depth" in refused["reason"], "a field that the watch has never seen"
-    assert version(one) == "v1.1.0"
-    gate.__exit__(None, None, None)
-
-
-def test_another_promise_does_not_get_an_xrd_that_was_not_seen(one: World):
-    gate = behind(one)
-    one.put(cache(**SIZE))
-    one.until("it is published", lambda: version(one))
-    one.put(cache("another", **SIZE))  # which would come first by its name
-    one.until("it is refused", lambda: one.condition("eu-1", "Synced")[1] == "Refused")
-    assert [each["name"] for each in one.status("eu-1")["refused"]] == ["another"]
-    gate.__exit__(None, None, None)
-
-
-def test_a_composition_stays_while_its_xrd_was_not_seen(one: World):
-    gate = behind(one)
-    one.put(cache(**SIZE))
-    one.until("it is published", lambda: version(one))
-    one.clusters["eu-1"].put(CACHES, "one", "team")
-    one.settled()
-    one.platform.delete(kinds.PROMISE, "cache")
-    gone(one)
-    one.settled()
-    assert version(one), "the revisions of its XRs are made of it"
-    gate.__exit__(None, None, None)
-    one.until("it is kept", lambda: one.status("eu-1").get("kept"))
-    assert version(one)
-
-
-# A cluster that is lost.
-
-
-def test_what_happens_while_a_cluster_is_lost(one: World):
-    one.put(cache(**SIZE))
-    one.until("it is published", lambda: version(one))
-    one.settled()
-    lost = one.bridge.fleet.sites["eu-1"]
-    lost.reach = Reach("False", "Unreachable", "it is lost")
-    one.put(cache(version="v1.1.0", **SIZE))
-    seen(one, "v1.1.0")
-    one.settled()
-    assert version(one) == "v1.0.0", "nothing is tried there"
-    lost.queue.add(Task(clusters.PROBE, "eu-1"))
-    one.until("it catches up", lambda: version(one) == "v1.1.0")
-
-
-def test_an_imported_xrd_that_goes_while_its_cluster_is_lost():
-    with world("eu-1") as one:
-        eu = one.clusters["eu-1"]
-        selector = {"matchLabels": {"as": "promise"}}
-        one.site("eu-1", imports={"xrdSelector": selector, "image": "ghcr.io/x/y:v1", "destinationSelector": selector})
-        one.until_synced("eu-1")
-        names_ = {"kind": "Bucket", "plural": "buckets", "singular": "bucket", "listKind": "BucketList"}
-        schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
-        versions = [{"name": "v1", "served": True, "referenceable": True, "schema": schema}]
-        spec = {"group": "example.org", "names": names_, "scope": "Namespaced", "versions": versions}
-        eu.put(kinds.XRD, "buckets.example.org", labels={"as": "promise"}, spec=spec)
-        eu.put(
-            kinds.COMPOSITION,
-            "buckets",
-            spec={"compositeTypeRef": {"apiVersion": "example.org/v1", "kind": "Bucket"}, "mode": "Pipeline"},
-        )
-        board = one.bridge.fleet.sites["eu-1"].board
-        one.until("it is looked at", lambda: board.read("XRD"))
-        one.settled()
-        [noted] = board.read("XRD").values()
-        assert noted.xrd, noted
-        lost = one.bridge.fleet.sites["eu-1"]
-        lost.reach = Reach("False", "Unreachable", "it is lost")
-        eu.delete(kinds.XRD, "buckets.example.org")
-        one.until("it is seen", lambda: not lost.shelves[kinds.XRD].all())
-        one.settled()
-        lost.queue.add(Task(clusters.PROBE, "eu-1"))
-        one.until("it is said", lambda: [each.kept for each in board.read("XRD").values()] != [()])
-
-
-def test_a_request_without_an_answer_has_the_cluster_looked_at(one: World):
-    """Not at the next look, which is half a minute later."""
-    one.clusters["eu-1"].close()
-    one.put(cache(**SIZE))
-    one.until("it is reported", lambda: one.condition("eu-1", "Reachable")[1] == "Unreachable")
-
-
-# GitOps.
-
-
-@pytest.fixture
-def git() -> Iterator[World]:
-    with world() as made:
-        made.put({"kind": "Destination", "metadata": {"name": "dev", "labels": {"crossplane": "enabled"}}})
-        made.site("git", gitops={})
-        made.until_synced("git")
-        made.settled()
-        yield made
-
-
-def work(one: World) -> Manifest | None:
-    return one.platform.there(kinds.WORK).get(Key(works.NAMESPACE, works.publication_name("cache", "git")))
-
-
-def size(one: World) -> str:
-    """What the Work says of the field."""
-    found = work(one)
-    xrds = [each for each in works.published(found) if each["kind"] == kinds.XRD.kind] if found else []
-    return (
-        str([v["schema"]["openAPIV3Schema"]["properties"]["spec"] for v in xrds[0]["spec"]["versions"]]) if xrds else ""
-    )
-
-
-def test_gitops_a_promise_comes_while_workingare_read():
-    with world() as one, held(one.platform, "GET", kinds.WORK.path(works.NAMESPACE), "limit") as gate:
-        one.site("git", gitops={})
-        gate.until_reached()
-        comes(one)
-        gate.open()
-        one.until("its Work is there", lambda: work(one))
-
-
-def test_gitops_a_promise_that_changes_or_goes_while_its_work_is_written(git: World):
-    with held(git.platform, "PATCH", kinds.WORK.path(works.NAMESPACE)) as gate:
-        git.put(cache(**SIZE))
-        gate.until_reached()
-        git.put(cache(version="v1.1.0", **BOTH))
-        seen(git, "v1.1.0")
-    git.until("the later one is there", lambda: "depth" in size(git))
-    git.settled()
-    with held(git.platform, "PATCH", kinds.WORK.path(works.NAMESPACE)) as gate:
-        git.put(cache(version="v1.2.0", **BOTH))
-        gate.until_reached()
-        git.platform.delete(kinds.PROMISE, "cache")
-        gone(git)
-    git.until("it goes", lambda: not work(git))
-
-
-def test_gitops_what_may_break_is_refused_though_the_work_was_not_seen(git: World):
-    shelf = git.bridge.fleet.sites["git"].shelves[kinds.WORK]
-    with held(git.platform, "GET", kinds.WORK.path(works.NAMESPACE), "watch") as gate:
-        assert shelf.watch._lines is not None
-        shelf.watch._lines.interrupt()
-        gate.until_reached()
-        git.put(cache(**SIZE))
-        git.until("its Work is there", lambda: work(git))
-        git.settled()
-        assert not shelf.made_of("cache")
-        git.put(cache(version="v2.0.0", **NARROW))
-        git.until("it is refused", lambda: git.condition("git", "Synced")[1] == "Refused")
-        assert "integer" not in size(git)
-
-
-def test_gitops_a_work_that_somebody_removed_or_changed_comes_back(git: World):
-    git.put(cache(**SIZE))
-    git.until("its Work is there", lambda: work(git))
-    git.settled()
-    name = works.publication_name("cache", "git")
-    git.platform.delete(kinds.WORK, name, works.NAMESPACE)
-    git.until("it is back", lambda: work(git))
-    git.settled()
-    found = work(git) or {}
-    git.platform.put(kinds.WORK, name, works.NAMESPACE, **_marks(found), spec={**found["spec"], "promiseName": "other"})
-    git.until("it is as it was", lambda: (work(git) or {"spec": {}})["spec"].get("promiseName") == "cache")
-
-
-def _marks(manifest: Manifest) -> Manifest:
-    return {part: manifest["metadata"][part] for part in ("labels", "annotations")}
-
-
 # The next leader.
 
 
@@ -499,7 +261,7 @@ def test_what_a_leader_was_writing_when_the_next_one_began(one: World):
         one.put(cache(version="v1.1.0", **BOTH))
         one.until("it is changed", lambda: version(one) == "v1.1.0")
         one.settled()
-        one.clusters["eu-1"].put(kinds.XRD, XRD_NAME, **_marks(stale), spec=stale["spec"])
+        one.clusters["eu-1"].put(kinds.XRD, XRD_NAME, **marks(stale), spec=stale["spec"])
         one.until("it is as it should be", lambda: "depth" in str(one.there("eu-1", kinds.XRD)[XRD_NAME]["spec"]))
 
 
