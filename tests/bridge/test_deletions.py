@@ -1,137 +1,40 @@
-"""XRs that go: the delete pipelines of their Promise run before, in order, and a finalizer that stays no longer."""
+"""XRs that go: the delete pipelines of their Promise run before, in order, and what stays says why."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bridgeworld import CACHES, XRD_NAME, World, bridge, cache, world
+from bridgeworld import CACHES, World, bridge
+from deletionworld import (
+    FINALIZER,
+    IMAGE,
+    JOB,
+    ONE,
+    REVISION,
+    deleting,
+    ended,
+    finalizers,
+    jobs,
+    promise,
+    published,
+    said,
+    until,
+    until_held,
+    xr,
+)
 from fakeapi import Fault
-from fakehttp import Request
 
-import build
-from bridge import release
-from bridge.api import names as own
-from bridge.clusters import Cluster
-from bridge.fleet import Connect
 from bridge.store import Key
-from bridge.sync import deletions, kinds, wards
+from bridge.sync import deletions, kinds
 from function.api import names
-from function.api.output import Output, Owner, config_maps, refusal
-
-Manifest = dict[str, Any]
-REVISION, JOB, POD = deletions._REVISION, deletions._JOB, deletions._POD
-OTHERS = (REVISION, POD, *(kind for kind in deletions.MADE if kind not in (kinds.CONFIG_MAP,)), kinds.CONFIG_MAP)
-SIZE = {"properties": {"size": {"type": "string"}}}
-FINALIZER = names.DELETE_FINALIZER
-IMAGE = "registry.example.org/function-kratix:v1"
-ONE = Key("team", "one")
-
-
-def promise(*pipelines: str, version: str = "v1.0.0", **more: Any) -> Manifest:
-    made = cache(version=version, **SIZE)
-    delete = [build.pipeline(name) for name in pipelines]
-    made["spec"]["workflows"] = {"resource": {"delete": delete, **more}}
-    return made
 
 
 @pytest.fixture
 def one() -> Iterator[World]:
-    with world("eu-1", others=OTHERS) as made:
-        made.site("eu-1", deletions={"image": IMAGE})
-        made.until_synced("eu-1")
+    with deleting() as made:
         yield made
-
-
-def published(one: World, given: Manifest, revision: str = "rev-1") -> None:
-    """Publish a Promise, and play Crossplane, which makes a revision of its Composition."""
-    version = given["metadata"]["labels"]["kratix.io/promise-version"]
-    one.put(given)
-
-    def there() -> bool:
-        found = one.there("eu-1", kinds.COMPOSITION).values()
-        return any(each["metadata"]["labels"].get("kratix.io/promise-version") == version for each in found)
-
-    one.until("it is published", there)
-    [composition] = one.there("eu-1", kinds.COMPOSITION).values()
-    one.clusters["eu-1"].put(REVISION, revision, spec={**composition["spec"], "revision": 1})
-
-
-def xr(one: World, name: str = "one", revision: str = "rev-1", **more: Any) -> None:
-    reference = {"compositionRevisionRef": {"name": revision}} if revision else {}
-    one.clusters["eu-1"].put(CACHES, name, "team", spec={"size": "big", "crossplane": reference}, **more)
-
-
-def finalizers(one: World, name: str = "one") -> list[str] | None:
-    found = one.clusters["eu-1"].there(CACHES).get(Key("team", name))
-    return None if found is None else found["metadata"].get("finalizers") or []
-
-
-def until_held(one: World, name: str = "one") -> None:
-    one.until("it has the finalizer", lambda: finalizers(one, name) == [FINALIZER])
-
-
-def said(one: World) -> tuple[str, str]:
-    found = one.clusters["eu-1"].there(CACHES).get(ONE) or {}
-    conditions = (found.get("status") or {}).get("conditions") or []
-    condition = next((c for c in conditions if c["type"] == "DeleteWorkflowCompleted"), {})
-    return condition.get("reason", ""), condition.get("message", "")
-
-
-def again(one: World) -> None:
-    """Look at the XR now, as the bridge does by itself after a while."""
-    one.bridge.fleet.sites["eu-1"].add(deletions.NAME, [wards.name_of(XRD_NAME, "team", "one")])
-
-
-def until(one: World, what: str, holds: Any) -> None:
-    def looked() -> bool:
-        again(one)
-        return bool(holds())
-
-    one.until(what, looked)
-
-
-def jobs(one: World) -> dict[str, Manifest]:
-    return {job["metadata"]["labels"][names.PIPELINE_LABEL]: job for job in one.there("eu-1", JOB).values()}
-
-
-def ended(
-    one: World, pipeline: str, type_: str = "Complete", *, when: str = "2026-11-25T11:59:00Z", **left: str
-) -> None:
-    """Play the kubelet: a Job's pod has ended, and its writer stored what it left."""
-    until(one, f"the Job of {pipeline} is there", lambda: pipeline in jobs(one))
-    job = jobs(one)[pipeline]
-    metadata = job["metadata"]
-    condition = {"type": type_, "status": "True", "lastTransitionTime": when, "reason": "BackoffLimitExceeded"}
-    of = metadata["labels"][names.RUN_LABEL]
-    env = {e["name"]: e.get("value") for e in job["spec"]["template"]["spec"]["containers"][0]["env"]}
-    owner = Owner("team", of, metadata["uid"], env[names.ENV_OUTPUT_OF])
-    api = one.clusters["eu-1"]
-    files = {key: text.encode() for key, text in left.items() if key != "refused"}
-    made = (
-        (refusal(owner, left["refused"]),)
-        if "refused" in left
-        else config_maps(
-            owner,
-            Output({}, **{key: files.get(key) for key in ("status", "destination_selectors", "workflow_control")}),
-        )
-    )
-    for each in made if type_ == "Complete" else ():
-        more = {key: value for key, value in each.items() if key in ("data", "binaryData")}
-        with api.changed:
-            api.store(kinds.CONFIG_MAP, {"metadata": each["metadata"], **more})
-    api.put(
-        JOB,
-        metadata["name"],
-        "team",
-        labels=metadata["labels"],
-        annotations=metadata["annotations"],
-        spec=job["spec"],
-        status={"conditions": [condition], "failed": 7},
-    )
 
 
 def test_delete_pipelines_run_in_order_before_an_xr_goes(one: World):
@@ -157,35 +60,6 @@ def test_delete_pipelines_run_in_order_before_an_xr_goes(one: World):
     until(one, "it goes", lambda: finalizers(one) is None)
     left = {kind.kind: len(one.there("eu-1", kind)) for kind in deletions.MADE if kind is not kinds.CONFIG_MAP}
     assert left == {"ServiceAccount": 0, "Role": 0, "RoleBinding": 0, "Job": 0}, "nothing of it is left"
-
-
-def test_the_finalizer_gets_on_an_xr_that_core_writes_all_the_time(one: World):
-    published(one, promise("clean"))
-    api, busy = one.clusters["eu-1"], threading.Event()
-    original = api.fault
-
-    def written(request: Request) -> Fault:
-        if busy.is_set() and request.method == "PATCH" and request.path == CACHES.path("team", "one"):
-            with api.changed:
-                there = api.objects[CACHES][ONE]
-                noted = {"count": str(api.version)}
-                api.store(CACHES, {**there, "metadata": {**there["metadata"], "annotations": noted}})
-        return original(request)
-
-    api.fault = written  # type: ignore[method-assign]
-    busy.set()
-    xr(one)
-    until_held(one)
-    busy.clear()
-    assert one.bridge.fleet.sites["eu-1"].queue.numbers().retries == 0, "at the first try"
-
-
-def test_a_promise_without_delete_pipelines_costs_its_xrs_nothing(one: World):
-    published(one, promise())
-    xr(one)
-    one.settled()
-    assert finalizers(one) == []
-    assert one.bridge.fleet.sites["eu-1"].wards == {}, "and no watch"
 
 
 def test_what_ran_for_an_earlier_xr_of_the_name_counts_for_nothing(one: World):
@@ -285,31 +159,6 @@ def test_a_paused_xr_stays(one: World):
     assert jobs(one) == {}
 
 
-def test_the_pipelines_are_those_of_the_revision_that_an_xr_follows(one: World):
-    published(one, promise("old"))
-    xr(one)
-    until_held(one)
-    published(one, promise(version="v2.0.0"), "rev-2")
-    xr(one, "two", "rev-2")
-    one.settled()
-    assert (finalizers(one), finalizers(one, "two")) == ([FINALIZER], [])
-    one.clusters["eu-1"].delete(CACHES, "one", "team")
-    ended(one, "old")
-    until(one, "it goes", lambda: finalizers(one) is None)
-
-
-def test_an_xr_that_moves_to_a_revision_without_them_is_let_go(one: World):
-    published(one, promise("old"))
-    xr(one)
-    until_held(one)
-    there = one.clusters["eu-1"].there(CACHES)[ONE]
-    published(one, promise(version="v2.0.0"), "rev-2")
-    with one.clusters["eu-1"].changed:
-        spec = {"crossplane": {"compositionRevisionRef": {"name": "rev-2"}}}
-        one.clusters["eu-1"].store(CACHES, {**there, "spec": spec})
-    until(one, "the finalizer goes", lambda: finalizers(one) == [])
-
-
 WRONG = {
     "gone": (None, "CompositionRevision rev-1: is not there, so what is to be run is not known"),
     "no pipeline": (
@@ -358,31 +207,6 @@ def test_what_the_api_server_refuses_is_said_and_tried_again(status: int, one: W
     until(one, "it goes on once it may", lambda: "clean" in jobs(one))
 
 
-def test_no_finalizer_stays_where_deletions_are_no_longer_wanted(one: World):
-    published(one, promise("clean"))
-    xr(one)
-    xr(one, "two")
-    until_held(one)
-    until_held(one, "two")
-    one.clusters["eu-1"].delete(CACHES, "one", "team")
-    until(one, "it runs", lambda: "clean" in jobs(one))
-    one.site("eu-1")
-    one.until("the one that goes is gone", lambda: finalizers(one) is None)
-    one.until("the other is free", lambda: finalizers(one, "two") == [])
-
-
-def test_no_finalizer_stays_when_its_crossplane_cluster_is_deleted(one: World):
-    published(one, promise("clean"))
-    xr(one)
-    until_held(one)
-    one.platform.delete(kinds.CLUSTER, "eu-1")
-    deadline = time.monotonic() + 10
-    while finalizers(one) != []:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    one.until("and nobody works there", lambda: "eu-1" not in one.bridge.fleet.sites)
-
-
 def test_an_xr_of_a_promise_that_is_gone_still_has_its_pipelines_run(one: World):
     published(one, promise("clean"))
     xr(one)
@@ -408,30 +232,3 @@ def test_a_bridge_that_starts_anew_goes_on(one: World):
         assert jobs(one)["clean"]["metadata"]["name"] == name, "it is not run twice"
         ended(one, "clean")
         until(one, "it goes", lambda: finalizers(one) is None)
-
-
-def test_release_takes_it_off_everywhere(one: World):
-    published(one, promise("clean"))
-    for name in ("one", "two"):
-        xr(one, name)
-        until_held(one, name)
-    one.bridge.stop()
-    one.clusters["eu-1"].delete(CACHES, "one", "team")
-
-    def local(name: str) -> Cluster:
-        return Cluster.of_kubeconfig(name, one.platform.kubeconfig(), clock=time.monotonic)
-
-    def remote(name: str, content: bytes) -> Cluster:
-        return Cluster.of_kubeconfig(name, content, clock=time.monotonic)
-
-    def released() -> release.Released:
-        connect = Connect(local, remote)
-        return release.run(
-            local("platform"), identity="platform-uid", namespace=own.NAMESPACE, connect=connect, clock=time.monotonic
-        )
-
-    assert released() == release.Released(("eu-1: 2 XRs released",), ())
-    assert (finalizers(one), finalizers(one, "two")) == (None, [])
-    assert released() == release.Released(("eu-1: 0 XRs released",), ())
-    one.clusters["eu-1"].close()
-    assert released().errors, "a cluster that does not answer is said"
