@@ -87,7 +87,10 @@ def of_pod() -> Credentials:
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
-        raise KubeconfigError(f"cannot use the credentials of this pod: {error}") from None
+        cause = str(error).rstrip(".")
+        raise KubeconfigError(
+            f"cannot use the credentials of this pod: {cause}; outside of a pod give --kubeconfig FILE"
+        ) from None
     return Credentials(configuration)
 
 

@@ -14,7 +14,7 @@ from bridge.translate import compatible, composition, gitops, inventory, publica
 from bridge.translate.composition import FUNCTION, Place
 from bridge.translate.publication import Publication, Settings
 from function.api.errors import InvalidError, join
-from function.api.names import GROUP, INPUT_KIND, KRATIX_API_VERSION
+from function.api.names import GROUP, INPUT_API_VERSION, INPUT_KIND, KRATIX_API_VERSION
 
 _INPUT_GROUPS = (GROUP, "apiextensions.crossplane.io")
 
@@ -94,6 +94,9 @@ def _logic(path: Path, promises: Sequence[Manifest], place: Place) -> Mapping[st
     """A PromiseInput without its promise, which must be the one that is published."""
     given = [m for m in read_all(path) if str(m.body.get("apiVersion")).partition("/")[0] in _INPUT_GROUPS]
     inputs = [(m, found, where) for m in given for found, where in _inputs(m)]
+    if not inputs:
+        such = f"apiVersion: {INPUT_API_VERSION}, kind: {INPUT_KIND}"
+        raise FolderError(f"cannot use {path}: it holds no {INPUT_KIND} ({such}) and no Composition with one")
     if len(inputs) != 1 or len(promises) != 1:
         cause = f"must hold one {INPUT_KIND} for one Promise, not {len(inputs)} for {len(promises)}"
         raise FolderError(f"cannot use {path}: it {cause}")

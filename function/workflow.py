@@ -187,7 +187,7 @@ def _run(wanted: Wanted, start: Start) -> jobs.Run:
     seen, given, pipeline = wanted.seen, wanted.seen.input, wanted.pipelines[start.place]
     image = given.workflow.image or seen.host.image
     if not image:
-        cause = "is required to run pipelines, where FUNCTION_KRATIX_IMAGE is not in the function's environment"
+        cause = "is required to run pipelines: this project's image; or FUNCTION_KRATIX_IMAGE in the environment"
         raise InvalidError("workflow.image", cause)
     digest = runs.digest(wanted.content, start.number)
     return jobs.Run(

@@ -24,8 +24,8 @@ _RULES: Final = (
         "message": "must have exactly one of inCluster, kubeconfig and gitops",
     },
     {
-        "rule": "!has(self.gitops) || !(has(self.imports) || has(self.replies))",
-        "message": "cannot have imports or replies with gitops: the bridge does not talk to that cluster",
+        "rule": "!has(self.gitops) || !(has(self.imports) || has(self.deletions) || has(self.replies))",
+        "message": "cannot have imports, deletions or replies with gitops: the bridge does not talk to that cluster",
     },
 )
 _COLUMNS: Final = (

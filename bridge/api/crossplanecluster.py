@@ -147,8 +147,10 @@ class Spec(_Model):
     def _one_way(self) -> Self:
         if sum(way is not None for way in (self.in_cluster, self.kubeconfig, self.gitops)) != 1:
             raise ValueError("must have exactly one of inCluster, kubeconfig and gitops")
-        if self.gitops is not None and (self.imports is not None or self.replies is not None):
-            raise ValueError("cannot have imports or replies with gitops: the bridge does not talk to that cluster")
+        beside = (self.imports, self.deletions, self.replies)
+        if self.gitops is not None and any(each is not None for each in beside):
+            cause = "the bridge does not talk to that cluster"
+            raise ValueError(f"cannot have imports, deletions or replies with gitops: {cause}")
         return self
 
     @property

@@ -20,6 +20,7 @@ from bridge.status.model import Cell, Condition, State, Status, Stuck, Unread
 from bridge.translate import conditions
 
 _BEGINNING: Final = ("Connecting", "Syncing")
+_BY_GITOPS: Final = "GitOps"
 _Body = Mapping[str, Any]
 
 
@@ -103,11 +104,17 @@ def _cluster(site: kept.Site) -> model.Cluster:
 def _state(site: kept.Site, reachable: Condition, synced: Condition) -> State:
     if not site.status or site.generation > int(site.status.get("observedGeneration") or 0):
         return "UnderWay"
-    if reachable.status == "True" and synced.status == "True":
+    reached = is_reached(reachable)
+    if reached and synced.status == "True":
         return "Ready"
-    if reachable.reason in _BEGINNING or (reachable.status == "True" and synced.reason in _BEGINNING):
+    if reachable.reason in _BEGINNING or (reached and synced.reason in _BEGINNING):
         return "UnderWay"
     return "Stuck"
+
+
+def is_reached(reachable: Condition) -> bool:
+    """Whether nothing keeps the bridge from a cluster: with GitOps it needs none (bridge/sync/clusters.py: probe)."""
+    return reachable.status == "True" or reachable.reason == _BY_GITOPS
 
 
 def _stuck_clusters(
@@ -117,7 +124,7 @@ def _stuck_clusters(
         about = f"CrossplaneCluster {cluster.name}"
         if not site.status:
             yield Stuck(about, "the bridge has said nothing of it yet: does it run?")
-        elif cluster.state == "Stuck" and cluster.reachable.status != "True":
+        elif cluster.state == "Stuck" and not is_reached(cluster.reachable):
             yield Stuck(about, f"it is not reached: {kept.why(cluster.reachable)}")
         # What is refused is told of each Promise.
         elif cluster.state == "Stuck" and cluster.synced.reason != "Refused":

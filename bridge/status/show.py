@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.screen import clean
+from bridge.status import judge
 from bridge.status.model import Cell, Condition, Promise, Publication, Request, State, Status, Stuck
 
 _LISTED: Final = 20
@@ -57,10 +58,9 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
 
 
 def _summary(status: Status) -> Text:
+    reached = sum(judge.is_reached(each.reachable) for each in status.clusters)
     said = [
-        _of(
-            sum(each.reachable.status == "True" for each in status.clusters), len(status.clusters), "cluster", "reached"
-        ),
+        _of(reached, len(status.clusters), "cluster", "reached"),
         _counted(len(status.promises), "Promise"),
         _counted(len(status.destinations), "Destination"),
     ]

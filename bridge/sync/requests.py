@@ -39,6 +39,7 @@ SWEEP: Final = "request-sweep"
 AGAIN: Final = 60.0
 SOON: Final = 0.5
 _GOING: Final = 5.0  # an XR that is being deleted is looked at so often
+_FORBIDDEN: Final = 403
 _REFUSED: Final = (400, 403, 422)  # what an API server says of an XR that it does not take
 
 _Object = Mapping[str, Any]
@@ -69,7 +70,8 @@ class Requests:
         Raises:
             ClusterError: Something that may work later.
         """
-        opened, refused = self.intake.opened.get(promise), self.intake.refused(promise)
+        opened = self.intake.opened.get(promise)
+        refused = _unread(opened) if opened is not None else self.intake.refused(promise)
         site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
         if opened is None or site.by_gitops:
             return None
@@ -195,6 +197,15 @@ class Requests:
                 return error.reason == "NotFound"
             raise
         return "deletionTimestamp" in found["metadata"]
+
+
+def _unread(opened: Opened) -> str:
+    """Why no request of a Promise was ever read; empty where they were, or only have not been yet."""
+    health = opened.watch.health
+    if health.synced or not health.error:
+        return ""
+    granted = "; package/deploy/bridge/replies.yaml grants it" if health.status == _FORBIDDEN else ""
+    return f"its requests are not mirrored: {health.error}{granted}"
 
 
 def _apply(site: Site, manifest: dict[str, Any], xr: _Object | None) -> str:

@@ -24,6 +24,7 @@ LATEST: Final = "latest"
 MAX_WAVES: Final = 32
 _PATH: Final = f"metadata.annotations[{ANNOTATION}]"
 _SHOWN: Final = 3
+_SUCH: Final = '{"version": "v2.0.0", "waves": [{"env": "dev"}]}'
 
 State = Literal["good", "moving", "failing", "unknown"]
 
@@ -89,12 +90,12 @@ def read(annotations: Mapping[str, str]) -> Rollout | None:
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidError(_PATH, "is not JSON") from None
+        raise InvalidError(_PATH, f"is not JSON such as {_SUCH}") from None
     if not isinstance(given, Mapping) or not given.keys() <= {"version", "waves"}:
-        raise InvalidError(_PATH, "must be an object with version and waves")
+        raise InvalidError(_PATH, f"must be an object with version and waves such as {_SUCH}")
     version, waves = given.get("version"), given.get("waves", [{}])
     if not isinstance(version, str) or not version or not is_label_value(version) or version == LATEST:
-        raise InvalidError(f"{_PATH}.version", "must be a version of the Promise")
+        raise InvalidError(f"{_PATH}.version", "must be a version of the Promise, such as v2.0.0")
     if not isinstance(waves, list) or not 0 < len(waves) <= MAX_WAVES:
         raise InvalidError(f"{_PATH}.waves", f"must be a list of 1 to {MAX_WAVES} waves")
     return Rollout(version, tuple(_wave(wave, f"{_PATH}.waves[{i}]") for i, wave in enumerate(waves)))
@@ -102,7 +103,7 @@ def read(annotations: Mapping[str, str]) -> Rollout | None:
 
 def _wave(given: Any, path: str) -> Mapping[str, str]:
     if not isinstance(given, Mapping):
-        raise InvalidError(path, "must be labels")
+        raise InvalidError(path, 'must be an object of labels, such as {"env": "dev"}')
     for key, value in given.items():
         if not is_label_key(key) or not isinstance(value, str) or not is_label_value(value):
             raise InvalidError(f"{path}[{key[:80]}]", "must be a label's value under a label's key")

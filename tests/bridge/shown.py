@@ -87,6 +87,15 @@ def healthy(api: FakeApi) -> None:
     request(api, "orders", "True", "it is ready", condition("Ready"), condition("Synced"))
 
 
+def by_gitops(api: FakeApi) -> None:
+    """A cluster that the bridge never talks to, where all is as it should be."""
+    healthy(api)
+    told = condition(
+        "Reachable", "Unknown", "GitOps", "a GitOps agent brings it in step; the bridge does not talk to it"
+    )
+    site(api, "far", said(told, counts={"promises": 1, "published": 1}, published=published("cache")), gitops={})
+
+
 def troubled(api: FakeApi) -> None:
     """Three clusters; something is wrong with all that there is, and something is right."""
     counts = {"promises": 2, "published": 1, "refused": 1, "kept": 1, "destinations": 2}

@@ -71,6 +71,10 @@ def test_a_spec_is_read(case: Case):
 WRONG = {
     "nothing": ({}, "spec: must have exactly one of inCluster, kubeconfig and gitops"),
     "both": ({"inCluster": {}, "gitops": {}}, "spec: must have exactly one of inCluster, kubeconfig and gitops"),
+    "gitops and deletions": (
+        {"gitops": {}, "deletions": {}},
+        "spec: cannot have imports, deletions or replies with gitops: the bridge does not talk to that cluster",
+    ),
     "no Secret": ({"kubeconfig": {}}, "spec.kubeconfig.secretRef: is required"),
     "prefix": ({"inCluster": {}, "prefix": "xp"}, "spec.prefix: string should match pattern"),
 }

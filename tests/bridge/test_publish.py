@@ -211,7 +211,8 @@ ERRORS: dict[str, tuple[Files, Sequence[str], str]] = {
     "no input": (
         {"a.yaml": [PROMISE]},
         ["-f", "{path}", "--input", "{path}/a.yaml"],
-        "cannot use {path}/a.yaml: it must hold one PromiseInput for one Promise, not 0 for 1",
+        "cannot use {path}/a.yaml: it holds no PromiseInput (apiVersion: kratix.fn.crossplane.io/v1beta1, kind: PromiseInput)"
+        " and no Composition with one",
     ),
     "another's input": (
         {"a.yaml": [PROMISE], "c.yaml": [composition(promise={"ref": {"name": "queue"}})]},

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from bridgeworld import CACHES
-from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
+from fakehttp import Fault
+from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.clusters import APPLY
 from bridge.store import Key
@@ -21,6 +22,23 @@ Manifest = dict[str, Any]
 def one() -> Iterator[Mirrored]:
     with mirrored_world("eu-1") as world:
         yield world
+
+
+def test_requests_that_may_not_be_read_are_said(one: Mirrored):
+    api = one.platform
+    original = api.fault
+    forbidden = Fault("any", status=403)
+    path = REQUESTS.path()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "fault", lambda asked: forbidden if asked.path == path else original(asked))
+        one.put(mirrored(annotations={"bridge.kratix.io/clusters": "zone=eu"}))  # its watch begins anew
+        one.until("it is said", lambda: verdicts(one))
+        [(name, reason)] = verdicts(one)
+        assert name == "of Promise cache"
+        said = "its requests are not mirrored: cannot list caches.caches.example.org on cluster platform: "
+        assert reason.startswith(said)
+        assert reason.endswith("(HTTP 403); package/deploy/bridge/replies.yaml grants it")
+    one.until("it is well again", lambda: not verdicts(one))
 
 
 PIPELINES = {

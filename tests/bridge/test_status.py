@@ -74,6 +74,20 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert code == 0, "nothing is stuck"
 
 
+def test_a_cluster_that_a_gitops_agent_looks_after_is_not_stuck(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    with platform(shown.by_gitops) as api:
+        code, out, _ = ran(capsys, api, tmp_path)
+        assert code == 0
+        assert "nothing is stuck" in out
+        assert "2 clusters reached" in out
+        told = shown.condition("Synced", "False", "Failed", "the platform refused the Work")
+        reached = shown.condition("Reachable", "Unknown", "GitOps")
+        shown.site(api, "far", shown.said(reached, told), gitops={})
+        code, out, _ = ran(capsys, api, tmp_path, "-o", "json")
+    assert code == 2
+    assert json.loads(out)["stuck"] == [{"about": "CrossplaneCluster far", "why": "the platform refused the Work"}]
+
+
 STUCK = [
     ("CrossplaneCluster new", "the bridge has said nothing of it yet: does it run?"),
     ("Destination edge on eu-1", "its name is too long"),

@@ -146,13 +146,19 @@ def test_it_comes_to_an_end_where_nothing_fails(members: list[Member]) -> None:
 
 
 WRONG = {
-    "text": ("v2", "is not JSON"),
-    "unknown": ('{"version": "v2", "wave": []}', "must be an object with version and waves"),
-    "no version": ('{"waves": [{}]}', ".version: must be a version of the Promise"),
-    "latest": ('{"version": "latest"}', ".version: must be a version of the Promise"),
-    "no label": ('{"version": "a b"}', ".version: must be a version of the Promise"),
+    "text": ("v2", 'is not JSON such as {"version": "v2.0.0", "waves": [{"env": "dev"}]}'),
+    "unknown": (
+        '{"version": "v2", "wave": []}',
+        'must be an object with version and waves such as {"version": "v2.0.0", "waves": [{"env": "dev"}]}',
+    ),
+    "no version": ('{"waves": [{}]}', ".version: must be a version of the Promise, such as v2.0.0"),
+    "latest": ('{"version": "latest"}', ".version: must be a version of the Promise, such as v2.0.0"),
+    "no label": ('{"version": "a b"}', ".version: must be a version of the Promise, such as v2.0.0"),
     "no waves": ('{"version": "v2", "waves": []}', ".waves: must be a list of 1 to 32 waves"),
-    "wave": ('{"version": "v2", "waves": ["env=dev"]}', ".waves[0]: must be labels"),
+    "wave": (
+        '{"version": "v2", "waves": ["env=dev"]}',
+        '.waves[0]: must be an object of labels, such as {"env": "dev"}',
+    ),
     "value": (
         '{"version": "v2", "waves": [{"env": 1}]}',
         ".waves[0][env]: must be a label's value under a label's key",
