@@ -41,7 +41,7 @@ demo: $(READY) ## Simulate example/postgres: prod, dev and a denied request, wit
 	@$(BIN)/kratix-crossplane simulate example/postgres || [ $$? -eq 2 ] # 2: not all are Ready, as it should be
 
 .PHONY: test
-test: $(READY) crossplane ## Run all tests, with the real Crossplane's render, and hold the branch coverage
+test: $(READY) crossplane ## Run all tests that need no cluster, with the real Crossplane's render, and hold the branch coverage
 	$(PYTEST) -n $(WORKERS) --dist loadfile --cov=function --cov-branch --cov-fail-under=95
 
 .PHONY: check

@@ -85,7 +85,9 @@ def test_it_runs_what_the_deployment_runs():
     (plain,) = files("deployment")
     chart = next(m for m in rendered(IMAGE) if m["kind"] == "Deployment")
     container = chart["spec"]["template"]["spec"]["containers"][0]
-    assert container.pop("image") == "registry.example.org/function-kratix:0.1.0"
+    image = container.pop("image")
+    assert image == "registry.example.org/function-kratix:0.1.0"
+    assert container["env"].pop() == {"name": "FUNCTION_KRATIX_IMAGE", "value": image}, "a chart knows its image"
     assert container.pop("imagePullPolicy") == "IfNotPresent"
     plain["spec"]["template"]["spec"]["containers"][0].pop("image")
     assert without_labels(chart) == without_labels(plain)
