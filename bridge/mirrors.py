@@ -88,7 +88,7 @@ class Mirrors:
         self._ledger = Ledger()
         applier = Applier(platform.cluster, Owner(platform.identity))
         answers = Answers(platform, applier, self._ledger, now)
-        self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
+        self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade, clock)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
         self._versions = Versions(platform, self._bindings, self._ledger, tell)
         self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)

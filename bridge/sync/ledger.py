@@ -26,6 +26,8 @@ class Ledger:
         self._holding: dict[Of, frozenset[str]] = {}
         self._versions: dict[tuple[str, Of], int] = {}
         self._swept: set[tuple[str, str]] = set()
+        self._tries: dict[tuple[str, str], int] = {}
+        self._waiting: dict[str, float] = {}
         self._told: dict[Of, Told] = {}
         self._decided: dict[Of, Decision] = {}
         self._changed: dict[Of, float] = {}
@@ -93,11 +95,33 @@ class Ledger:
         """They were."""
         with self._lock:
             self._swept.add((cluster, promise))
+            self._tries.pop((cluster, promise), None)
+
+    def tried(self, cluster: str, promise: str) -> None:
+        """They could not be."""
+        with self._lock:
+            self._tries[cluster, promise] = self._tries.get((cluster, promise), 0) + 1
+
+    def tries(self, cluster: str, promise: str) -> int:
+        """How often in a row they could not be."""
+        with self._lock:
+            return self._tries.get((cluster, promise), 0)
+
+    def waited(self, promise: str, now: float) -> float:
+        """For how many seconds requests of a Promise have waited until clusters are looked at; from now, if not yet."""
+        with self._lock:
+            return now - self._waiting.setdefault(promise, now)
+
+    def waits_no_longer(self, promise: str) -> None:
+        """They need not."""
+        with self._lock:
+            self._waiting.pop(promise, None)
 
     def forget(self, cluster: str) -> None:
         """A cluster is another one now, or is not there any more: what it holds is not known."""
         with self._lock:
             self._swept = {each for each in self._swept if each[0] != cluster}
+            self._tries = {key: count for key, count in self._tries.items() if key[0] != cluster}
             self._versions = {key: version for key, version in self._versions.items() if key[0] != cluster}
 
     def is_told(self, of: Of, told: Told) -> bool:

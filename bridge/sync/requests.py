@@ -38,6 +38,7 @@ NAME: Final = "request"
 SWEEP: Final = "request-sweep"
 AGAIN: Final = 60.0
 SOON: Final = 0.5
+TRIES: Final = 5  # after so many lists in a row that failed, nobody takes it for a role that is about to be granted
 _GOING: Final = 5.0  # an XR that is being deleted is looked at so often
 _FORBIDDEN: Final = 403
 _REFUSED: Final = (400, 403, 422)  # what an API server says of an XR that it does not take
@@ -72,12 +73,18 @@ class Requests:
         """
         opened = self.intake.opened.get(promise)
         refused = _unread(opened) if opened is not None else self.intake.refused(promise)
-        site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
-        if opened is None or site.by_gitops:
-            return None
-        if not opened.watch.health.synced:
-            return SOON
-        there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
+        if opened is None or site.by_gitops or not opened.watch.health.synced:
+            _report(site, promise, refused)
+            return None if opened is None or site.by_gitops else SOON
+        try:
+            there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
+        except ClusterError as error:
+            self.ledger.tried(site.name, promise)
+            is_long = self.ledger.tries(site.name, promise) >= TRIES
+            if is_long and isinstance(error, ApiError) and error.status == _FORBIDDEN:
+                _report(site, promise, f"its XRs are not seen: {error}")
+            raise
+        _report(site, promise, refused)
         for of in there:
             self.ledger.hold(of, site.name)
         self.ledger.swept(site.name, promise)
@@ -197,6 +204,10 @@ class Requests:
                 return error.reason == "NotFound"
             raise
         return "deletionTimestamp" in found["metadata"]
+
+
+def _report(site: Site, promise: str, refused: str) -> None:
+    site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
 
 
 def _unread(opened: Opened) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bridgeworld import bridge
+from bridgeworld import CACHES, bridge, failing
 from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.api import names as own
+from bridge.resources import Resource
+from bridge.sync import kinds
 
 
 @pytest.fixture
@@ -159,3 +161,31 @@ def test_a_restored_platform_without_statuses_makes_no_second_xr(two: Mirrored):
         two.until("all are told", lambda: all(two.said(name).get("kind") for name in names_))
         assert {name: two.where(name) for name in names_} == {name: [where] for name, where in before.items()}
         assert two.said("r0")["placement"] == {"state": "Kept", "reason": "it was here and still matches"}
+
+
+@pytest.mark.parametrize("kind", [CACHES, kinds.COMPOSITION], ids=["its XRs", "a kind that is published"])
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_cluster_that_refuses_a_list_holds_up_no_request(two: Mirrored, kind: Resource, status: int):
+    two.bridge.stop()
+    names_ = [f"r{i}" for i in range(6)]
+    with failing(two.clusters["eu-2"], kind.path(), status=status), bridge(two.platform) as again:
+        two.bridge = again
+        for name in names_:
+            two.request(name)
+        assert {two.placed(name) for name in names_} == {"eu-1"}
+        two.request("far", annotations={own.CLUSTERS_ANNOTATION: "zone=eu"})
+        why = "no CrossplaneCluster has zone=eu (1 CrossplaneCluster: 0 with it); eu-2 cannot be read"
+        two.until("it is said", lambda: two.said("far").get("message") == why)
+        if status == 403 and kind is CACHES:
+            [verdict] = two.status("eu-2")["refused"]
+            unseen = "its XRs are not seen: cannot list caches.xp.caches.example.org on cluster eu-2: "
+            assert (verdict["name"], verdict["reason"][: len(unseen)]) == ("of Promise cache", unseen)
+
+
+def test_a_request_that_waits_for_a_cluster_that_hangs_says_so(two: Mirrored):
+    two.bridge.stop()
+    with failing(two.clusters["eu-2"], kinds.COMPOSITION.path(), hang=60), bridge(two.platform) as again:
+        two.bridge = again
+        two.request()
+        two.until("it is said", lambda: two.said().get("message") == "cluster eu-2 has not been read yet")
+        assert two.where() == []
