@@ -124,7 +124,7 @@ class Mirrors:
                 self._watch(site)
                 site.add(requests.SWEEP, [promise])
             for of, request in self._of(promise):
-                if not request.cluster:
+                if self._ledger.seeks(of, request):
                     self._place(of)
 
     def look(self, site: Site) -> None:
@@ -150,7 +150,7 @@ class Mirrors:
     def _place_all(self, site: str) -> None:
         for promise in self._intake.opened:
             for of, request in self._of(promise):
-                if request.cluster in ("", site):
+                if request.cluster == site or self._ledger.seeks(of, request):
                     self._place(of)
 
     def place(self, task: Task) -> float | None:

@@ -6,6 +6,7 @@ import threading
 from typing import Final
 
 from bridge.sync.intake import Of
+from bridge.sync.kept import Request
 from function.api.placing import Decision
 
 Told = tuple[str, int, str, str]
@@ -70,6 +71,12 @@ class Ledger:
         """What was decided last."""
         with self._lock:
             return self._decided.get(of)
+
+    def seeks(self, of: Of, request: Request) -> bool:
+        """Whether a request may go to a cluster that is free now: it is on none, or where it should not be."""
+        decided = self.decided(of)
+        state = decided.state if decided is not None else request.placement[0]
+        return not request.cluster or state == "Misplaced"
 
     def where(self, of: Of, said: str) -> str:
         """The cluster that a request is to be on: as was decided since the process began, else as its status says."""

@@ -87,9 +87,11 @@ class Requests:
         _report(site, promise, refused)
         for of in there:
             self.ledger.hold(of, site.name)
+        is_new = not self.ledger.is_swept(site.name, promise)
         self.ledger.swept(site.name, promise)
         if any(map(versions.steers, there.values())):
             self.steer(promise)  # what said so may be gone
+        here = self._missed(site, opened, there, is_new=is_new)
         for of, xr in there.items():
             try:
                 again = self.carry(site, of, xr)
@@ -97,15 +99,18 @@ class Requests:
                     site.queue.add_after(Task(NAME, site.name, str(of)), again)
             except ApiError:  # one that is refused holds up no other: it is tried again by itself
                 site.add(NAME, [str(of)])
-        here = self._missed(site, opened, there)
         return AGAIN if here or there else None
 
-    def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object]) -> bool:
-        """Look at requests without an XR on a cluster; returns whether any request is to be there."""
+    def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object], *, is_new: bool) -> bool:
+        """Look at requests without an XR on a cluster; returns whether any request is to be there.
+
+        Args:
+            is_new: It takes requests from now on.
+        """
         here = False
         for of, request in opened.requests():
             here |= request.cluster == site.name
-            if not request.cluster:
+            if not request.cluster or (is_new and self.ledger.seeks(of, request)):
                 self.place(of)
             elif request.cluster == site.name and of not in there:
                 site.add(NAME, [str(of)])

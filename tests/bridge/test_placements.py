@@ -10,7 +10,7 @@ from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirro
 
 from bridge.api import names as own
 from bridge.resources import Resource
-from bridge.sync import kinds
+from bridge.sync import clusters, kinds
 
 
 @pytest.fixture
@@ -109,6 +109,43 @@ def test_a_cluster_that_drains_with_nowhere_to_go_keeps_what_it_has(one: Mirrore
     one.request("second")
     nobody = "no CrossplaneCluster takes requests that ask for no label (1 CrossplaneCluster: 1 being drained)"
     one.until("the second waits", lambda: one.said("second").get("message") == nobody)
+
+
+def test_a_cluster_that_drains_is_left_when_another_one_is_reached(two: Mirrored):
+    two.request()
+    old = two.placed()
+    new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+    two.settled()
+    two.clusters[new].close()
+    two.bridge.fleet.sites[new].add(clusters.PROBE, [""])
+    two.until("it is lost", lambda: two.condition(new, "Reachable")[0] == "False")
+    two.drain(old)
+    two.until("it is told", lambda: two.said()["placement"]["state"] == "Misplaced")
+    two.clusters[new].reopen()
+    two.until("it moves", lambda: len(two.where()) == 2)
+    two.becomes(new, SYNCED, READY)
+    two.until("it has moved", lambda: two.where() == [new])
+
+
+def test_a_cluster_that_drains_is_left_when_another_one_matches(two: Mirrored):
+    two.label("eu-1", zone="a")
+    two.request(annotations={own.CLUSTERS_ANNOTATION: "zone=a"})
+    two.placed()
+    two.label("eu-1", zone="a", **{own.DRAIN_LABEL: "true"})
+    why = "it is being drained; kept until a CrossplaneCluster with zone=a takes it"
+    two.until("it is told", lambda: two.said()["placement"] == {"state": "Misplaced", "reason": why})
+    two.label("eu-2", zone="a")
+    two.until("it moves", lambda: len(two.where()) == 2)
+
+
+def test_a_cluster_that_drains_is_left_when_another_one_gets_the_promise():
+    with mirrored_world("eu-1", "eu-2", eu_2={"promiseSelector": {"matchLabels": {"all": "yes"}}}, on=("eu-1",)) as two:
+        two.request()
+        assert two.placed() == "eu-1"
+        two.drain("eu-1")
+        two.until("it is told", lambda: two.said()["placement"]["state"] == "Misplaced")
+        two.put(mirrored(labels={"all": "yes"}))
+        two.until("it moves", lambda: len(two.where()) == 2)
 
 
 def test_a_lost_cluster_is_unknown_with_a_time_and_not_gone(two: Mirrored):
