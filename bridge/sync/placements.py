@@ -55,12 +55,14 @@ class Placements:
         sites, holding = self.sites(), self.ledger.holding(of)
         if request is None or request.leaving:
             _carry(sites, holding, of)
+            for name in filter(self._is_gone, holding):
+                self.ledger.leave(of, name)  # nobody will see that its XR is there no more
             self.ledger.undecide(of)
             return None
         # What was decided here and the watch has not shown yet counts, or it would be decided anew.
         at = self.ledger.decided(of)
         cluster, placement = (at.name, (at.state, at.reason)) if at else (request.cluster, request.placement)
-        before = [cluster] if cluster else sorted(holding)
+        before = [cluster] if cluster else sorted(name for name in holding if not self._is_gone(name))
         case = Case(of, opened, request)
         unread = {} if before else dict(self._unread(of.promise, sites))
         untried = [name for name, tried in unread.items() if not tried]
@@ -119,7 +121,10 @@ class Placements:
 
     def _is_to_come(self, name: str) -> bool:
         """Whether nobody has tried to connect to a CrossplaneCluster yet, as when the process has just begun."""
-        return self.platform.sites.store.get(Key("", name)) is not None and self.unmade(name) is None
+        return not self._is_gone(name) and self.unmade(name) is None
+
+    def _is_gone(self, name: str) -> bool:
+        return self.platform.sites.store.get(Key("", name)) is None
 
     def _may_take(self, promise: str, site: Site) -> bool:
         return not site.by_gitops and self.platform.promise(promise, site.spec) is not None

@@ -171,6 +171,21 @@ def test_a_lost_cluster_is_unknown_with_a_time_and_not_gone(two: Mirrored):
     assert two.where() == [lost]
 
 
+def test_a_request_that_is_made_anew_goes_to_no_cluster_that_is_gone(two: Mirrored):
+    two.request()
+    old = two.placed()
+    new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+    two.settled()
+    two.platform.delete(kinds.CLUSTER, old)
+    gone = f"cluster {old} is no CrossplaneCluster any more: this is what was known of it last"
+    two.until("it is told", lambda: two.said().get("message") == gone)
+    two.unrequest()
+    two.settled()
+    two.request(size="new")
+    two.until("it is on the other", lambda: two.xr(new))
+    assert two.said()["cluster"] == new
+
+
 def test_an_annotation_that_cannot_be_read(one: Mirrored):
     one.request(annotations={own.CLUSTERS_ANNOTATION: "zone"})
     why = "metadata.annotations[bridge.kratix.io/clusters]: must be labels such as zone=eu,tier=prod, not 'zone'"
