@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge.apply import Applier
-from bridge.errors import ApiError, ForeignError
+from bridge.errors import ApiError, ConflictError, ForeignError
 from bridge.observed import owned
 from bridge.resources import UnknownKindError
 from bridge.store import Key
@@ -74,7 +74,7 @@ class Answers:
         if found is not None:
             try:
                 secret = self._desk().secret(site, found, case.subject)
-            except (InvalidError, ForeignError) as error:
+            except (InvalidError, ForeignError, ConflictError) as error:
                 said = said or str(error)
         if said:
             state = replace(state, message=said if found is None else f"{state.message}; {said}")

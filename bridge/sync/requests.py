@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError, UnreachableError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror, versions
@@ -97,8 +97,10 @@ class Requests:
                 again = self.carry(site, of, xr)
                 if again is not None:
                     site.queue.add_after(Task(NAME, site.name, str(of)), again)
-            except ApiError:  # one that is refused holds up no other: it is tried again by itself
-                site.add(NAME, [str(of)])
+            except ClusterError as error:
+                if _is_for_all(error):
+                    raise
+                site.add(NAME, [str(of)])  # it holds up no other: it is tried again by itself
         return AGAIN if here or there else None
 
     def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object], *, is_new: bool) -> bool:
@@ -209,6 +211,13 @@ class Requests:
                 return error.reason == "NotFound"
             raise
         return "deletionTimestamp" in found["metadata"]
+
+
+def _is_for_all(error: ClusterError) -> bool:
+    """Whether the next request would fail too. A webhook that fails for one object is a plain 500."""
+    if isinstance(error, ApiError):
+        return error.status == 429 or error.status > 500
+    return isinstance(error, UnreachableError)
 
 
 def _report(site: Site, promise: str, refused: str) -> None:
