@@ -173,6 +173,9 @@ class Mirrors:
         found = self._platform.promises.store.get(Key("", promise))
         opened = self._intake.opened.get(promise)
         if found is None or opened is None:
+            self._versions.forget(self._sites(), promise)
+            for site in self._sites().values():
+                requests.forget(site, promise)
             return None
         if not opened.watch.health.synced:
             return requests.SOON

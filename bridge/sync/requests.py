@@ -136,11 +136,15 @@ class Requests:
         belongs = where == site.name
         if request is not None and belongs and request.cluster != where:
             return None  # it is written down first, which the watch will tell
+        if not belongs:
+            site.board.write("Request", str(of), None)
         try:
             xr = listed or _read(site, opened, of)
         except InvalidError as error:
             if request is not None and belongs:
                 self.answers.xr(Case(of, opened, request), site, None, str(error))
+            else:
+                self.ledger.leave(of, site.name)
             return None
         if request is None or not belongs:
             return self._leave(site, Case(of, opened, request) if request else None, of, opened, xr)
@@ -211,6 +215,13 @@ class Requests:
                 return error.reason == "NotFound"
             raise
         return "deletionTimestamp" in found["metadata"]
+
+
+def forget(site: Site, promise: str) -> None:
+    """Requests of a Promise are not mirrored any more: nothing of them is refused."""
+    for name in site.board.read("Request"):
+        if name.count("/") == 2 and Of.read(name).promise == promise:  # that of a delegated request has no Promise
+            site.board.write("Request", name, None)
 
 
 def _is_for_all(error: ClusterError) -> bool:

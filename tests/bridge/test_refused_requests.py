@@ -106,8 +106,17 @@ def test_an_xr_that_somebody_made_is_left_alone(one: Mirrored):
     one.until("it is told", lambda: one.said().get("message") == why)
     one.until("it is reported", lambda: verdicts(one) == [("cache/team-a/orders", why)])
     one.unrequest()
+    one.until("nothing is refused", lambda: not verdicts(one))
     one.settled()
     assert (one.xr("eu-1") or {})["spec"] == {"size": "theirs"}
+
+
+def test_what_was_refused_of_a_promise_that_is_gone_is_not_said(one: Mirrored):
+    one.clusters["eu-1"].put(CACHES, "orders", TEAM, spec={"size": "theirs"})
+    one.request(size="mine")
+    one.until("it is reported", lambda: verdicts(one))
+    one.platform.delete(kinds.PROMISE, "cache")
+    one.until("nothing is refused", lambda: not verdicts(one))
 
 
 def test_a_field_that_another_manager_owns_is_a_conflict_that_the_requester_sees(one: Mirrored):
@@ -137,6 +146,10 @@ def test_a_name_that_no_xr_can_have(one: Mirrored):
     one.request("n" * 64)
     why = "metadata.name: must have at most 63 characters"
     one.until("it is told", lambda: one.said("n" * 64).get("message") == why)
+    one.until("it is reported", lambda: verdicts(one) == [(f"cache/team-a/{'n' * 64}", why)])
+    one.unrequest("n" * 64)
+    one.until("nothing is refused", lambda: not verdicts(one))
+    assert one.bridge.mirrors._ledger.holding(Of("cache", TEAM, "n" * 64)) == frozenset()
 
 
 def test_a_secret_of_another_request_is_left_alone():
