@@ -182,6 +182,7 @@ class Requests:
                 versions.keep(site, xr)
         self.ledger.hold(case.of, site.name)
         changed = self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
+        site.queue.add_after(Task(SWEEP, site.name, case.of.promise), AGAIN)  # the first one may have found nothing
         again = self.ledger.look_again(case.of, self.clock(), changed=changed)
         return _GOING if action == "deleting" else again
 
