@@ -106,8 +106,11 @@ class Mirrors:
         """A Promise is not as it was."""
         before = self._is_known(name)
         self._intake.bring(name, found)
-        if self._intake.opened:
+        opened = self._intake.opened
+        if opened:
             self._bindings.start()
+        if before and name not in opened:
+            self._ledger.close(name)
         self._queue.add(Task(versions.NAME, "", name))
         for site in self._sites().values():
             if before and site.ready:
@@ -144,8 +147,21 @@ class Mirrors:
         with self._lock:
             if self._marks.get(site) == mark:
                 return
-            self._marks[site] = mark
+            if mark is None:
+                del self._marks[site]
+            else:
+                self._marks[site] = mark
         self._place_all(site)
+
+    def closed(self, site: str) -> None:
+        """A CrossplaneCluster may be talked to no more, or by another connection: the old one is not watched."""
+        with self._lock:
+            found = self._hints.get(site)
+            if found is None or not found.site.closed.is_set():
+                return
+            del self._hints[site]
+            self._ledger.forget(site)
+        _end(found)
 
     def _place_all(self, site: str) -> None:
         for promise in self._intake.opened:

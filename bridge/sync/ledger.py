@@ -66,6 +66,9 @@ class Ledger:
         """A request is gone; one of its name that comes later is another."""
         with self._lock:
             self._decided.pop(of, None)
+            if of not in self._holding:
+                self._told.pop(of, None)
+                self._changed.pop(of, None)
 
     def decided(self, of: Of) -> Decision | None:
         """What was decided last."""
@@ -130,6 +133,17 @@ class Ledger:
             self._swept = {each for each in self._swept if each[0] != cluster}
             self._tries = {key: count for key, count in self._tries.items() if key[0] != cluster}
             self._versions = {key: version for key, version in self._versions.items() if key[0] != cluster}
+
+    def close(self, promise: str) -> None:
+        """Requests of a Promise are not mirrored any more; if they are again, all is found anew as after a restart."""
+        with self._lock:
+            for by_request in (self._holding, self._told, self._decided, self._changed):
+                for of in [each for each in by_request if each.promise == promise]:
+                    del by_request[of]
+            self._versions = {key: version for key, version in self._versions.items() if key[1].promise != promise}
+            self._swept = {each for each in self._swept if each[1] != promise}
+            self._tries = {key: count for key, count in self._tries.items() if key[1] != promise}
+            self._waiting.pop(promise, None)
 
     def is_told(self, of: Of, told: Told) -> bool:
         """Whether that was written last of a request: its UID and generation, a digest, and its state of health."""

@@ -190,6 +190,8 @@ class Requests:
         """An XR that does not belong here: of a request that is gone, or that is elsewhere and ready there."""
         if xr is None or not _is_ours(site, xr):
             self.ledger.leave(of, site.name)
+            if case is None:
+                self.answers.forget(of, None)
             return None
         request = case.request if case else None
         if request is not None and not request.leaving:
@@ -198,6 +200,8 @@ class Requests:
                 return None  # that it is ready is a change of the request, which is told
         elif not self._is_gone(of, opened):
             return SOON
+        else:
+            self.answers.forget(of, xr)
         metadata = xr["metadata"]
         which = Ref(
             str(xr["apiVersion"]).rpartition("/")[0], xr["kind"], metadata.get("namespace") or "", metadata["name"]
