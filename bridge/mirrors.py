@@ -88,7 +88,7 @@ class Mirrors:
         self._ledger = Ledger()
         applier = Applier(platform.cluster, Owner(platform.identity))
         answers = Answers(platform, applier, self._ledger, now)
-        self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
+        self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade, clock)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
         self._versions = Versions(platform, self._bindings, self._ledger, tell)
         self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
@@ -106,8 +106,11 @@ class Mirrors:
         """A Promise is not as it was."""
         before = self._is_known(name)
         self._intake.bring(name, found)
-        if self._intake.opened:
+        opened = self._intake.opened
+        if opened:
             self._bindings.start()
+        if before and name not in opened:
+            self._ledger.close(name)
         self._queue.add(Task(versions.NAME, "", name))
         for site in self._sites().values():
             if before and site.ready:
@@ -124,7 +127,7 @@ class Mirrors:
                 self._watch(site)
                 site.add(requests.SWEEP, [promise])
             for of, request in self._of(promise):
-                if not request.cluster:
+                if self._ledger.seeks(of, request):
                     self._place(of)
 
     def look(self, site: Site) -> None:
@@ -144,13 +147,26 @@ class Mirrors:
         with self._lock:
             if self._marks.get(site) == mark:
                 return
-            self._marks[site] = mark
+            if mark is None:
+                del self._marks[site]
+            else:
+                self._marks[site] = mark
         self._place_all(site)
+
+    def closed(self, site: str) -> None:
+        """A CrossplaneCluster may be talked to no more, or by another connection: the old one is not watched."""
+        with self._lock:
+            found = self._hints.get(site)
+            if found is None or not found.site.closed.is_set():
+                return
+            del self._hints[site]
+            self._ledger.forget(site)
+        _end(found)
 
     def _place_all(self, site: str) -> None:
         for promise in self._intake.opened:
             for of, request in self._of(promise):
-                if request.cluster in ("", site):
+                if request.cluster == site or self._ledger.seeks(of, request):
                     self._place(of)
 
     def place(self, task: Task) -> float | None:
@@ -173,6 +189,9 @@ class Mirrors:
         found = self._platform.promises.store.get(Key("", promise))
         opened = self._intake.opened.get(promise)
         if found is None or opened is None:
+            self._versions.forget(self._sites(), promise)
+            for site in self._sites().values():
+                requests.forget(site, promise)
             return None
         if not opened.watch.health.synced:
             return requests.SOON

@@ -99,6 +99,8 @@ class Voice:
             return site.obstacle
         if not site.ready:
             return clusters.unread(site)
+        if (refused := clusters.unwatched(site)) is not None:
+            return refused
         return gitops.obstacle(site, self._platform) if site.by_gitops else None
 
     def tell(self, site: Site, name: str, before: Outcome, after: Outcome) -> None:

@@ -218,6 +218,7 @@ class Bridge:
             if self.platform.sites.store.get(Key("", task.cluster)) is None:
                 self._deletions.release(self.fleet.sites.get(task.cluster))
             self.fleet.reconcile(task.cluster)
+            self.mirrors.closed(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self._report(task.cluster)
         else:

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge.apply import Applier
-from bridge.errors import ApiError, ForeignError
-from bridge.observed import owned
+from bridge.errors import ApiError, ConflictError, ForeignError
+from bridge.observed import Ref, owned
 from bridge.resources import UnknownKindError
 from bridge.store import Key
-from bridge.sync import asked, kept, mirror
+from bridge.sync import asked, kept, kinds, mirror
 from bridge.sync.board import Outcome
 from bridge.sync.desk import RECORD, Desk, Found, Memory
 from bridge.sync.intake import Of, Opened
 from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
-from bridge.translate import conditions, health
+from bridge.translate import conditions, health, reply
 from bridge.translate.health import Health, Subject
 from function.api import names
 from function.api.errors import InvalidError
@@ -74,7 +74,7 @@ class Answers:
         if found is not None:
             try:
                 secret = self._desk().secret(site, found, case.subject)
-            except (InvalidError, ForeignError) as error:
+            except (InvalidError, ForeignError, ConflictError) as error:
                 said = said or str(error)
         if said:
             state = replace(state, message=said if found is None else f"{state.message}; {said}")
@@ -115,6 +115,17 @@ class Answers:
                 raise
             return False  # it is gone, or is another one of its name: the intake tells of that
         return self.ledger.tell(case.of, told)
+
+    def forget(self, of: Of, xr: _Object | None) -> None:
+        """A request is gone, and what was written for it goes with it.
+
+        Args:
+            xr: Its XR, as long as it is there.
+        """
+        whose = Subject(of.promise, "", "", of.namespace, of.name, "", 0)
+        self.applier.forget(Ref(RECORD.group, RECORD.kind, of.namespace, health.record_name(whose)))
+        if xr is not None:
+            self.applier.forget(Ref(kinds.SECRET.group, kinds.SECRET.kind, of.namespace, reply.secret_reference(xr)[1]))
 
     def _told(self, request: _Object) -> _Object:
         """What this bridge says in a request's status; all else is that of Kratix and of the Promise's pipelines."""

@@ -32,7 +32,8 @@ _VERSION_LABEL = "app.kubernetes.io/version"
 # Where Crossplane's documentation installs it, and what its chart gives core's Deployment.
 _CORE_NAMESPACE = "crossplane-system"
 _CORE = "app.kubernetes.io/name=crossplane,app.kubernetes.io/component=cloud-infrastructure-controller"
-_REASONS: Final[Mapping[int, str]] = {401: "Unauthorized", 403: "Forbidden", 404: "NotServed"}
+_NOT_FOUND: Final = 404
+_REASONS: Final[Mapping[int, str]] = {401: "Unauthorized", 403: "Forbidden", _NOT_FOUND: "NotServed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,19 @@ def unread(site: Site) -> tuple[str, str]:
         if health.error:
             return _REASONS.get(health.status, "Syncing"), health.error
     return "Syncing", "what is there has not been read yet"
+
+
+def unwatched(site: Site) -> tuple[str, str] | None:
+    """What was read and is refused now, as a role was taken away: the reason, and a sentence; None where nothing is.
+
+    A watch that only begins anew is not meant, nor a provider that somebody takes off.
+    """
+    for kind, shelf in list(site.shelves.items()):
+        health = shelf.watch.health
+        is_optional = kind in kinds.PROVIDER_CONFIGS and health.status == _NOT_FOUND
+        if health.status in _REASONS and not is_optional:
+            return _REASONS[health.status], health.error
+    return None
 
 
 def unreached(error: ClusterError | KubeconfigError, core_version: str = "") -> Reach:

@@ -6,6 +6,7 @@ import threading
 from typing import Final
 
 from bridge.sync.intake import Of
+from bridge.sync.kept import Request
 from function.api.placing import Decision
 
 Told = tuple[str, int, str, str]
@@ -26,6 +27,8 @@ class Ledger:
         self._holding: dict[Of, frozenset[str]] = {}
         self._versions: dict[tuple[str, Of], int] = {}
         self._swept: set[tuple[str, str]] = set()
+        self._tries: dict[tuple[str, str], int] = {}
+        self._waiting: dict[str, float] = {}
         self._told: dict[Of, Told] = {}
         self._decided: dict[Of, Decision] = {}
         self._changed: dict[Of, float] = {}
@@ -63,11 +66,20 @@ class Ledger:
         """A request is gone; one of its name that comes later is another."""
         with self._lock:
             self._decided.pop(of, None)
+            if of not in self._holding:
+                self._told.pop(of, None)
+                self._changed.pop(of, None)
 
     def decided(self, of: Of) -> Decision | None:
         """What was decided last."""
         with self._lock:
             return self._decided.get(of)
+
+    def seeks(self, of: Of, request: Request) -> bool:
+        """Whether a request may go to a cluster that is free now: it is on none, or where it should not be."""
+        decided = self.decided(of)
+        state = decided.state if decided is not None else request.placement[0]
+        return not request.cluster or state == "Misplaced"
 
     def where(self, of: Of, said: str) -> str:
         """The cluster that a request is to be on: as was decided since the process began, else as its status says."""
@@ -93,12 +105,45 @@ class Ledger:
         """They were."""
         with self._lock:
             self._swept.add((cluster, promise))
+            self._tries.pop((cluster, promise), None)
+
+    def tried(self, cluster: str, promise: str) -> None:
+        """They could not be."""
+        with self._lock:
+            self._tries[cluster, promise] = self._tries.get((cluster, promise), 0) + 1
+
+    def tries(self, cluster: str, promise: str) -> int:
+        """How often in a row they could not be."""
+        with self._lock:
+            return self._tries.get((cluster, promise), 0)
+
+    def waited(self, promise: str, now: float) -> float:
+        """For how many seconds requests of a Promise have waited until clusters are looked at; from now, if not yet."""
+        with self._lock:
+            return now - self._waiting.setdefault(promise, now)
+
+    def waits_no_longer(self, promise: str) -> None:
+        """They need not."""
+        with self._lock:
+            self._waiting.pop(promise, None)
 
     def forget(self, cluster: str) -> None:
         """A cluster is another one now, or is not there any more: what it holds is not known."""
         with self._lock:
             self._swept = {each for each in self._swept if each[0] != cluster}
+            self._tries = {key: count for key, count in self._tries.items() if key[0] != cluster}
             self._versions = {key: version for key, version in self._versions.items() if key[0] != cluster}
+
+    def close(self, promise: str) -> None:
+        """Requests of a Promise are not mirrored any more; if they are again, all is found anew as after a restart."""
+        with self._lock:
+            for by_request in (self._holding, self._told, self._decided, self._changed):
+                for of in [each for each in by_request if each.promise == promise]:
+                    del by_request[of]
+            self._versions = {key: version for key, version in self._versions.items() if key[1].promise != promise}
+            self._swept = {each for each in self._swept if each[1] != promise}
+            self._tries = {key: count for key, count in self._tries.items() if key[1] != promise}
+            self._waiting.pop(promise, None)
 
     def is_told(self, of: Of, told: Told) -> bool:
         """Whether that was written last of a request: its UID and generation, a digest, and its state of health."""

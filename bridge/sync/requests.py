@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError, UnreachableError
 from bridge.observed import Ref, seen
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror, versions
@@ -38,6 +38,7 @@ NAME: Final = "request"
 SWEEP: Final = "request-sweep"
 AGAIN: Final = 60.0
 SOON: Final = 0.5
+TRIES: Final = 5  # after so many lists in a row that failed, nobody takes it for a role that is about to be granted
 _GOING: Final = 5.0  # an XR that is being deleted is looked at so often
 _FORBIDDEN: Final = 403
 _REFUSED: Final = (400, 403, 422)  # what an API server says of an XR that it does not take
@@ -72,33 +73,46 @@ class Requests:
         """
         opened = self.intake.opened.get(promise)
         refused = _unread(opened) if opened is not None else self.intake.refused(promise)
-        site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
-        if opened is None or site.by_gitops:
-            return None
-        if not opened.watch.health.synced:
-            return SOON
-        there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
+        if opened is None or site.by_gitops or not opened.watch.health.synced:
+            _report(site, promise, refused)
+            return None if opened is None or site.by_gitops else SOON
+        try:
+            there = {of: xr for xr in _listed(site, opened) if (of := _of(site, opened, xr)) is not None}
+        except ClusterError as error:
+            self.ledger.tried(site.name, promise)
+            is_long = self.ledger.tries(site.name, promise) >= TRIES
+            if is_long and isinstance(error, ApiError) and error.status == _FORBIDDEN:
+                _report(site, promise, f"its XRs are not seen: {error}")
+            raise
+        _report(site, promise, refused)
         for of in there:
             self.ledger.hold(of, site.name)
+        is_new = not self.ledger.is_swept(site.name, promise)
         self.ledger.swept(site.name, promise)
         if any(map(versions.steers, there.values())):
             self.steer(promise)  # what said so may be gone
+        here = self._missed(site, opened, there, is_new=is_new)
         for of, xr in there.items():
             try:
                 again = self.carry(site, of, xr)
                 if again is not None:
                     site.queue.add_after(Task(NAME, site.name, str(of)), again)
-            except ApiError:  # one that is refused holds up no other: it is tried again by itself
-                site.add(NAME, [str(of)])
-        here = self._missed(site, opened, there)
+            except ClusterError as error:
+                if _is_for_all(error):
+                    raise
+                site.add(NAME, [str(of)])  # it holds up no other: it is tried again by itself
         return AGAIN if here or there else None
 
-    def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object]) -> bool:
-        """Look at requests without an XR on a cluster; returns whether any request is to be there."""
+    def _missed(self, site: Site, opened: Opened, there: Mapping[Of, _Object], *, is_new: bool) -> bool:
+        """Look at requests without an XR on a cluster; returns whether any request is to be there.
+
+        Args:
+            is_new: It takes requests from now on.
+        """
         here = False
         for of, request in opened.requests():
             here |= request.cluster == site.name
-            if not request.cluster:
+            if not request.cluster or (is_new and self.ledger.seeks(of, request)):
                 self.place(of)
             elif request.cluster == site.name and of not in there:
                 site.add(NAME, [str(of)])
@@ -122,11 +136,15 @@ class Requests:
         belongs = where == site.name
         if request is not None and belongs and request.cluster != where:
             return None  # it is written down first, which the watch will tell
+        if not belongs:
+            site.board.write("Request", str(of), None)
         try:
             xr = listed or _read(site, opened, of)
         except InvalidError as error:
             if request is not None and belongs:
                 self.answers.xr(Case(of, opened, request), site, None, str(error))
+            else:
+                self.ledger.leave(of, site.name)
             return None
         if request is None or not belongs:
             return self._leave(site, Case(of, opened, request) if request else None, of, opened, xr)
@@ -164,6 +182,7 @@ class Requests:
                 versions.keep(site, xr)
         self.ledger.hold(case.of, site.name)
         changed = self.answers.xr(case, site, xr if xr and _is_ours(site, xr) else None, said)
+        site.queue.add_after(Task(SWEEP, site.name, case.of.promise), AGAIN)  # the first one may have found nothing
         again = self.ledger.look_again(case.of, self.clock(), changed=changed)
         return _GOING if action == "deleting" else again
 
@@ -171,6 +190,8 @@ class Requests:
         """An XR that does not belong here: of a request that is gone, or that is elsewhere and ready there."""
         if xr is None or not _is_ours(site, xr):
             self.ledger.leave(of, site.name)
+            if case is None:
+                self.answers.forget(of, None)
             return None
         request = case.request if case else None
         if request is not None and not request.leaving:
@@ -179,6 +200,8 @@ class Requests:
                 return None  # that it is ready is a change of the request, which is told
         elif not self._is_gone(of, opened):
             return SOON
+        else:
+            self.answers.forget(of, xr)
         metadata = xr["metadata"]
         which = Ref(
             str(xr["apiVersion"]).rpartition("/")[0], xr["kind"], metadata.get("namespace") or "", metadata["name"]
@@ -197,6 +220,24 @@ class Requests:
                 return error.reason == "NotFound"
             raise
         return "deletionTimestamp" in found["metadata"]
+
+
+def forget(site: Site, promise: str) -> None:
+    """Requests of a Promise are not mirrored any more: nothing of them is refused."""
+    for name in site.board.read("Request"):
+        if name.count("/") == 2 and Of.read(name).promise == promise:  # that of a delegated request has no Promise
+            site.board.write("Request", name, None)
+
+
+def _is_for_all(error: ClusterError) -> bool:
+    """Whether the next request would fail too. A webhook that fails for one object is a plain 500."""
+    if isinstance(error, ApiError):
+        return error.status == 429 or error.status > 500
+    return isinstance(error, UnreachableError)
+
+
+def _report(site: Site, promise: str, refused: str) -> None:
+    site.board.write("Request", f"of Promise {promise}", Outcome(refused=refused) if refused else None)
 
 
 def _unread(opened: Opened) -> str:

@@ -133,6 +133,10 @@ class Versions:
                 return _selected(xr) or _applied(xr)
         return ""
 
+    def forget(self, sites: Mapping[str, Site], promise: str) -> None:
+        """A Promise's requests are not mirrored any more: nothing is wrong with its roll-out."""
+        _report(sites, _about(promise), "")
+
     def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
         _report(sites, _about(promise), plan.stopped)
         if plan.message and not any(m.state == "unknown" and not m.said for m in (each.member for each in found)):

@@ -47,9 +47,11 @@ def reconcile(site: Site, platform: Platform, name: str) -> float | None:
     before = site.board.read_one("XRD", name)
     made = site.get(kinds.XRD, name)
     if not _is_imported(site, made):
+        there = _there(platform, before.xrd) if before.xrd else None
+        stays = there is not None and there.owner == site.applier.owner.identity
         kept = (f"it is gone or no longer imported, and its Promise {before.xrd} stays: delete it yourself",)
-        site.board.write("XRD", name, Outcome(before.xrd, kept=kept) if before.xrd else None)
-        return None
+        site.board.write("XRD", name, Outcome(before.xrd, kept=kept) if stays else None)
+        return AGAIN if stays else None
     assert made is not None  # noqa: S101 - it is imported
     try:
         outcome = Outcome(_published(site, platform, made))

@@ -165,6 +165,22 @@ def held(api: FakeApi, method: str, path: str, query: str = "") -> Iterator[Gate
         api.fault = original  # type: ignore[method-assign]
 
 
+@contextmanager
+def failing(api: FakeApi, path: str, **how: Any) -> Iterator[None]:
+    """Have every read of a path go wrong, as a `Fault` says."""
+    original = api.fault
+
+    def fault(request: Request) -> Fault:
+        there = original(request)
+        return Fault("any", **how) if request.method == "GET" and request.path == path else there
+
+    api.fault = fault  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        api.fault = original  # type: ignore[method-assign]
+
+
 def _status(before: Mapping[str, Any]) -> Manifest:
     return {"status": before["status"]} if "status" in before else {}
 

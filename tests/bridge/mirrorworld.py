@@ -125,9 +125,13 @@ class Mirrored(World):
 
 @contextmanager
 def mirrored_world(
-    *clusters: str, records: bool = True, others: tuple[Resource, ...] = (), **specs: Manifest
+    *clusters: str,
+    records: bool = True,
+    others: tuple[Resource, ...] = (),
+    on: tuple[str, ...] | None = None,
+    **specs: Manifest,
 ) -> Iterator[Mirrored]:
-    """One with CrossplaneClusters and a Promise that is mirrored to them."""
+    """One with CrossplaneClusters and a Promise that is mirrored to them, or to some of them."""
     with ExitStack() as stack:
         platform_kinds = (*PLATFORM_KINDS, REQUESTS, *((RECORDS,) if records else ()), *others)
         platform = stack.enter_context(FakeApi(*platform_kinds))
@@ -138,6 +142,6 @@ def mirrored_world(
         for name in clusters:
             world.site(name, **specs.get(name.replace("-", "_"), {}))
         world.put(mirrored())
-        for name in clusters:
+        for name in clusters if on is None else on:
             world.until(f"the Promise is on {name}", lambda name=name: world.there(name, kinds.COMPOSITION))
         yield world

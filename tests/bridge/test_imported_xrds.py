@@ -106,6 +106,9 @@ def test_a_promise_stays_when_its_xrd_goes(world: World):
     assert promise(world), "with it all requests would go"
     [kept_] = world.site.board.read_one("XRD", f"postgreses.{GROUP}").kept
     assert kept_ == "it is gone or no longer imported, and its Promise postgres stays: delete it yourself"
+    world.platform.delete(kinds.PROMISE, "postgres")
+    assert world.imported() is None
+    assert not world.site.board.read("XRD"), "it was deleted"
 
 
 def test_a_promise_of_somebody_else_is_not_taken(world: World):

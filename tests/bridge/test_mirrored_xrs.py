@@ -12,7 +12,8 @@ from mirrorworld import CREATING, READY, REQUESTS, SYNCED, TEAM, Mirrored, mirro
 from bridge.api import names as own
 from bridge.store import Key
 from bridge.sync import kinds, requests
-from bridge.sync.site import Task
+from bridge.sync.requests import Requests
+from bridge.sync.site import Site, Task
 
 
 @pytest.fixture
@@ -194,6 +195,22 @@ def test_an_xr_stays_while_it_is_not_sure_that_its_request_is_gone(one: Mirrored
     one.bridge.mirrors._intake.opened["cache"].watch.store.remove(Key(TEAM, "orders"))
     time.sleep(1.5)  # it is asked twice a second
     assert one.where() == ["eu-1"]
+
+
+def test_requests_that_come_after_a_first_look_are_swept_too(one: Mirrored, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(requests, "AGAIN", 0.5)
+    one.settled()
+    swept, sweep = [], Requests.sweep
+
+    def noted(self: Requests, site: Site, promise: str) -> float | None:
+        swept.append(promise)
+        return sweep(self, site, promise)
+
+    monkeypatch.setattr(Requests, "sweep", noted)
+    time.sleep(1.0)
+    assert not swept, "there is nothing to look at"
+    one.request()
+    one.until("it is swept, now and then", lambda: len(swept) > 1)
 
 
 def test_an_xr_that_has_changed_just_now_is_looked_at_again(one: Mirrored):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bridgeworld import bridge
+from bridgeworld import CACHES, bridge, failing
 from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.api import names as own
+from bridge.resources import Resource
+from bridge.sync import clusters, kinds
 
 
 @pytest.fixture
@@ -109,6 +111,43 @@ def test_a_cluster_that_drains_with_nowhere_to_go_keeps_what_it_has(one: Mirrore
     one.until("the second waits", lambda: one.said("second").get("message") == nobody)
 
 
+def test_a_cluster_that_drains_is_left_when_another_one_is_reached(two: Mirrored):
+    two.request()
+    old = two.placed()
+    new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+    two.settled()
+    two.clusters[new].close()
+    two.bridge.fleet.sites[new].add(clusters.PROBE, [""])
+    two.until("it is lost", lambda: two.condition(new, "Reachable")[0] == "False")
+    two.drain(old)
+    two.until("it is told", lambda: two.said()["placement"]["state"] == "Misplaced")
+    two.clusters[new].reopen()
+    two.until("it moves", lambda: len(two.where()) == 2)
+    two.becomes(new, SYNCED, READY)
+    two.until("it has moved", lambda: two.where() == [new])
+
+
+def test_a_cluster_that_drains_is_left_when_another_one_matches(two: Mirrored):
+    two.label("eu-1", zone="a")
+    two.request(annotations={own.CLUSTERS_ANNOTATION: "zone=a"})
+    two.placed()
+    two.label("eu-1", zone="a", **{own.DRAIN_LABEL: "true"})
+    why = "it is being drained; kept until a CrossplaneCluster with zone=a takes it"
+    two.until("it is told", lambda: two.said()["placement"] == {"state": "Misplaced", "reason": why})
+    two.label("eu-2", zone="a")
+    two.until("it moves", lambda: len(two.where()) == 2)
+
+
+def test_a_cluster_that_drains_is_left_when_another_one_gets_the_promise():
+    with mirrored_world("eu-1", "eu-2", eu_2={"promiseSelector": {"matchLabels": {"all": "yes"}}}, on=("eu-1",)) as two:
+        two.request()
+        assert two.placed() == "eu-1"
+        two.drain("eu-1")
+        two.until("it is told", lambda: two.said()["placement"]["state"] == "Misplaced")
+        two.put(mirrored(labels={"all": "yes"}))
+        two.until("it moves", lambda: len(two.where()) == 2)
+
+
 def test_a_lost_cluster_is_unknown_with_a_time_and_not_gone(two: Mirrored):
     two.request()
     lost = two.placed()
@@ -130,6 +169,21 @@ def test_a_lost_cluster_is_unknown_with_a_time_and_not_gone(two: Mirrored):
     two.until("it is back", lambda: two.said().get("ready") == "True")
     assert "unknownSince" not in two.said()
     assert two.where() == [lost]
+
+
+def test_a_request_that_is_made_anew_goes_to_no_cluster_that_is_gone(two: Mirrored):
+    two.request()
+    old = two.placed()
+    new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+    two.settled()
+    two.platform.delete(kinds.CLUSTER, old)
+    gone = f"cluster {old} is no CrossplaneCluster any more: this is what was known of it last"
+    two.until("it is told", lambda: two.said().get("message") == gone)
+    two.unrequest()
+    two.settled()
+    two.request(size="new")
+    two.until("it is on the other", lambda: two.xr(new))
+    assert two.said()["cluster"] == new
 
 
 def test_an_annotation_that_cannot_be_read(one: Mirrored):
@@ -159,3 +213,31 @@ def test_a_restored_platform_without_statuses_makes_no_second_xr(two: Mirrored):
         two.until("all are told", lambda: all(two.said(name).get("kind") for name in names_))
         assert {name: two.where(name) for name in names_} == {name: [where] for name, where in before.items()}
         assert two.said("r0")["placement"] == {"state": "Kept", "reason": "it was here and still matches"}
+
+
+@pytest.mark.parametrize("kind", [CACHES, kinds.COMPOSITION], ids=["its XRs", "a kind that is published"])
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_cluster_that_refuses_a_list_holds_up_no_request(two: Mirrored, kind: Resource, status: int):
+    two.bridge.stop()
+    names_ = [f"r{i}" for i in range(6)]
+    with failing(two.clusters["eu-2"], kind.path(), status=status), bridge(two.platform) as again:
+        two.bridge = again
+        for name in names_:
+            two.request(name)
+        assert {two.placed(name) for name in names_} == {"eu-1"}
+        two.request("far", annotations={own.CLUSTERS_ANNOTATION: "zone=eu"})
+        why = "no CrossplaneCluster has zone=eu (1 CrossplaneCluster: 0 with it); eu-2 cannot be read"
+        two.until("it is said", lambda: two.said("far").get("message") == why)
+        if status == 403 and kind is CACHES:
+            [verdict] = two.status("eu-2")["refused"]
+            unseen = "its XRs are not seen: cannot list caches.xp.caches.example.org on cluster eu-2: "
+            assert (verdict["name"], verdict["reason"][: len(unseen)]) == ("of Promise cache", unseen)
+
+
+def test_a_request_that_waits_for_a_cluster_that_hangs_says_so(two: Mirrored):
+    two.bridge.stop()
+    with failing(two.clusters["eu-2"], kinds.COMPOSITION.path(), hang=60), bridge(two.platform) as again:
+        two.bridge = again
+        two.request()
+        two.until("it is said", lambda: two.said().get("message") == "cluster eu-2 has not been read yet")
+        assert two.where() == []

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from bridgeworld import CACHES
 from fakehttp import Fault
-from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
+from mirrorworld import CREATING, READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.clusters import APPLY
+from bridge.errors import ApiError, ClusterError, ForeignError, UnreachableError
 from bridge.store import Key
 from bridge.sync import kinds, requests
+from bridge.sync.intake import Of
+from bridge.sync.requests import Requests
+from bridge.sync.site import Site
 from function.api import names
 
 Manifest = dict[str, Any]
@@ -102,8 +106,17 @@ def test_an_xr_that_somebody_made_is_left_alone(one: Mirrored):
     one.until("it is told", lambda: one.said().get("message") == why)
     one.until("it is reported", lambda: verdicts(one) == [("cache/team-a/orders", why)])
     one.unrequest()
+    one.until("nothing is refused", lambda: not verdicts(one))
     one.settled()
     assert (one.xr("eu-1") or {})["spec"] == {"size": "theirs"}
+
+
+def test_what_was_refused_of_a_promise_that_is_gone_is_not_said(one: Mirrored):
+    one.clusters["eu-1"].put(CACHES, "orders", TEAM, spec={"size": "theirs"})
+    one.request(size="mine")
+    one.until("it is reported", lambda: verdicts(one))
+    one.platform.delete(kinds.PROMISE, "cache")
+    one.until("nothing is refused", lambda: not verdicts(one))
 
 
 def test_a_field_that_another_manager_owns_is_a_conflict_that_the_requester_sees(one: Mirrored):
@@ -133,6 +146,10 @@ def test_a_name_that_no_xr_can_have(one: Mirrored):
     one.request("n" * 64)
     why = "metadata.name: must have at most 63 characters"
     one.until("it is told", lambda: one.said("n" * 64).get("message") == why)
+    one.until("it is reported", lambda: verdicts(one) == [(f"cache/team-a/{'n' * 64}", why)])
+    one.unrequest("n" * 64)
+    one.until("nothing is refused", lambda: not verdicts(one))
+    assert one.bridge.mirrors._ledger.holding(Of("cache", TEAM, "n" * 64)) == frozenset()
 
 
 def test_a_secret_of_another_request_is_left_alone():
@@ -149,6 +166,64 @@ def test_a_secret_of_another_request_is_left_alone():
         )
         one.until("it is told", lambda: one.said().get("message") == why)
         assert one.platform.there(kinds.SECRET)[Key(TEAM, "orders-connection")]["data"] == {"uri": "dGhlaXJz"}
+
+
+def test_a_copied_secret_that_somebody_edits_holds_up_no_status():
+    with mirrored_world("eu-1", eu_1={"replies": {"connectionSecrets": True}}) as one:
+        for name in ("orders", "other"):
+            one.request(name)
+            one.placed(name)
+        one.secret_of("eu-1")
+        one.becomes("eu-1", SYNCED, READY)
+        one.until("it is there", lambda: one.said().get("connectionSecret"))
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-connection", "namespace": TEAM}}
+        one.bridge.platform.cluster.request(
+            "PATCH",
+            kinds.SECRET.path(TEAM, "orders-connection"),
+            query={"fieldManager": "somebody", "force": "true"},
+            body={**body, "data": {"uri": "dGhlaXJz"}},
+            content_type=APPLY,
+        )
+        one.becomes("eu-1", SYNCED, CREATING)
+        why = "cannot apply Secret team-a/orders-connection on cluster platform: somebody owns .data.uri"
+        one.until("it is told", lambda: one.said().get("message", "").endswith(why))
+        assert one.said()["ready"] == "False"
+        one.settled()
+        one.becomes("eu-1", SYNCED, READY, name="other", lit=False)
+        one.bridge.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
+        one.until("the other is told", lambda: one.said("other").get("ready") == "True")
+
+
+ERRORS: dict[str, tuple[ClusterError, bool]] = {
+    "it is somebody else's": (ForeignError("eu-1", "apply it", "why"), False),
+    "refused": (ApiError("eu-1", "apply it", 403, {}), False),
+    "a webhook fails": (ApiError("eu-1", "apply it", 500, {}), False),
+    "too many requests": (ApiError("eu-1", "apply it", 429, {}), True),
+    "no answer": (UnreachableError("eu-1", "apply it", "why"), True),
+}
+
+
+@pytest.mark.parametrize(("error", "is_over"), ERRORS.values(), ids=ERRORS)
+def test_a_sweep_goes_on_unless_the_next_one_would_fail_too(
+    one: Mirrored, error: ClusterError, is_over: bool, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("orders", "other"):
+        one.request(name)
+        one.placed(name)
+    one.settled()
+    swept: list[str] = []
+
+    def carry(_: Requests, __: Site, of: Of, listed: Any = None) -> float | None:
+        if listed is not None:
+            swept.append(of.name)
+        if of.name == "orders":
+            raise error
+        return None
+
+    monkeypatch.setattr(Requests, "carry", carry)
+    one.bridge.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
+    one.until("it was swept, and again where it did not end", lambda: len(swept) == 2)
+    assert swept == (["orders", "orders"] if is_over else ["orders", "other"])
 
 
 def test_who_writes_xrs_cannot_write_into_a_request(one: Mirrored):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bridgeworld import SIZE, XRD_NAME, World, cache, one_cluster, published, world
+from bridgeworld import SIZE, XRD_NAME, World, cache, failing, one_cluster, published, world
 from fakeapi import Fault
 
 from bridge.api import names
-from bridge.sync import kinds
+from bridge.sync import clusters, kinds
 
 
 @pytest.fixture
@@ -83,6 +83,32 @@ def test_a_cluster_that_refuses_a_list_says_which_and_why():
             time.sleep(1.0)
             assert len(api.requests) - before < 10, "a cluster that refuses is not asked all the time"
         made.until_synced("eu-1")
+
+
+def test_a_cluster_that_begins_to_refuse_what_was_read_says_so(one: World):
+    one.settled()
+    api, site = one.clusters["eu-1"], one.bridge.fleet.sites["eu-1"]
+
+    def said() -> tuple[str, str, str]:
+        site.add(clusters.PROBE, [""])
+        return one.condition("eu-1", "Synced")
+
+    with failing(api, kinds.COMPOSITION.path(), status=403):
+        api.disconnect()
+        one.until("it says so", lambda: said()[:2] == ("False", "Forbidden"))
+        assert said()[2].startswith("cannot watch compositions.apiextensions.crossplane.io on cluster eu-1: ")
+    one.until("it is well again", lambda: said()[0] == "True")
+
+
+def test_a_provider_that_is_taken_off_is_nothing_wrong(one: World):
+    api, site = one.clusters["eu-1"], one.bridge.fleet.sites["eu-1"]
+    watch = site.shelves[kinds.CLUSTER_PROVIDER_CONFIG].watch
+    api.resources = tuple(each for each in api.resources if each is not kinds.CLUSTER_PROVIDER_CONFIG)
+    api.disconnect()
+    one.until("it is seen", lambda: watch.health.status == 404)
+    site.add(clusters.PROBE, [""])
+    one.settled()
+    assert one.condition("eu-1", "Synced")[0] == "True"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -12,7 +12,7 @@ from fakeapi import Fault
 from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
 from bridge.store import Key
-from bridge.sync import bindings, requests, versions
+from bridge.sync import bindings, kinds, requests, versions
 from bridge.sync.site import Task
 
 Manifest = dict[str, Any]
@@ -178,6 +178,8 @@ def test_a_roll_out_that_cannot_be_read_is_said(one: Mirrored):
         lambda: any(each["reason"].startswith(said) for each in one.status("eu-1").get("refused", ())),
     )
     assert selected(one, "eu-1") == ""
+    one.platform.delete(kinds.PROMISE, "cache")
+    one.until("it is said no longer", lambda: not one.status("eu-1").get("refused"))
 
 
 def test_without_bindings_and_roll_outs_nothing_is_asked_or_written(one: Mirrored):
