@@ -5,7 +5,7 @@ whose Promise it is kept off, so here the binding's version becomes the XR's com
 applied becomes the binding's status. A Promise's roll-out moves all others, wave after wave (translate/waves.py).
 
 The selector is applied under a manager of its own. What a person or a program set on an XR is not overruled: it counts
-as pinned.
+as pinned. What a binding selected is marked as such: while no bindings can be read, it stays.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from bridge.api.names import PINNED_ANNOTATION
 from bridge.clusters import APPLY
 from bridge.errors import ClusterError
 from bridge.events import News
@@ -163,6 +164,8 @@ class Versions:
             at = next((name for name in (request.cluster, *sorted(there)) if key in there.get(name, ())), "")
             if at:
                 xr = there[at][key]
+                if not self.bindings.is_read and _is_marked(xr):
+                    pinned = _selected(xr)
                 yield _Found(_member(f"{at} {of.namespace}/{of.name}", xr, pinned, now), sites[at], xr, binding)
                 continue
             may = request.cluster, *sorted(self.ledger.holding(of))
@@ -256,6 +259,11 @@ def steers(xr: _Object) -> bool:
     return bool(_selected(xr)) and _is_ours(xr)
 
 
+def _is_marked(xr: _Object) -> bool:
+    """Whether this bridge selects the version that an XR follows, as a ResourceBinding said."""
+    return steers(xr) and PINNED_ANNOTATION in (xr["metadata"].get("annotations") or {})
+
+
 def _is_ours(xr: _Object) -> bool:
     return any(entry.get("manager") == MANAGER for entry in xr["metadata"].get("managedFields") or ())
 
@@ -287,11 +295,12 @@ def _seconds(since: object, now: str) -> float:
 
 def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
     wanted = plan.wanted[member.name]
-    if wanted == member.selected or "deletionTimestamp" in xr["metadata"]:
+    is_said = not steers(xr) or _is_marked(xr) == bool(member.pinned)
+    if (wanted == member.selected and is_said) or "deletionTimestamp" in xr["metadata"]:
         return
     if not wanted and not _is_ours(xr):
         return
-    _steer(site, xr, wanted)
+    _steer(site, xr, wanted, pinned=bool(member.pinned))
 
 
 def keep(site: Site, xr: _Object) -> None:
@@ -301,7 +310,7 @@ def keep(site: Site, xr: _Object) -> None:
         ClusterError: Something that may work later.
     """
     if _selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
-        _steer(site, xr, _selected(xr))
+        _steer(site, xr, _selected(xr), pinned=False)  # `reconcile` says so of what is
 
 
 def selecting(version: str) -> dict[str, Any]:
@@ -309,14 +318,20 @@ def selecting(version: str) -> dict[str, Any]:
     return {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: version}}} if version else {}
 
 
-def _steer(site: Site, xr: _Object, version: str) -> None:
+def _steer(site: Site, xr: _Object, version: str, *, pinned: bool) -> None:
     metadata = xr["metadata"]
+    marks = {PINNED_ANNOTATION: "true"} if pinned else {}
     found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))
     body = {
         "apiVersion": xr["apiVersion"],
         "kind": xr["kind"],
         # With its UID, so that one that is gone is not made anew.
-        "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace"), "uid": metadata["uid"]},
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace"),
+            "uid": metadata["uid"],
+            "annotations": marks,
+        },
         "spec": {"crossplane": selecting(version)},
     }
     body["metadata"] = {key: value for key, value in body["metadata"].items() if value}

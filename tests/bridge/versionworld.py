@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bridgeworld import CACHES
+from fakeapi import FakeApi, Fault
 from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored
 
 from bridge.store import Key
@@ -67,3 +70,20 @@ def births(world: Mirrored, cluster: str, name: str = "orders") -> list[str]:
 def _version(xr: Manifest) -> str:
     selector = xr["spec"].get("crossplane", {}).get("compositionRevisionSelector", {})
     return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
+
+
+@contextmanager
+def refusing(api: FakeApi, status: int, method: str, path: str) -> Iterator[None]:
+    """Have requests of a method whose path begins like this answered with an error, until it is left."""
+    original = api.fault
+
+    def fault(request: Any) -> Fault:
+        found = original(request)
+        same = request.method == method and request.path.startswith(path)
+        return Fault(status=status) if same else found
+
+    api.fault = fault  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        api.fault = original  # type: ignore[method-assign]
