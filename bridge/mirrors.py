@@ -242,8 +242,11 @@ class Mirrors:
         group, _ = split_api_version(str(about.get("apiVersion") or ""))
         if not self._promises(site, group, str(about.get("kind"))):
             return None
+        namespace, name = str(about.get("namespace") or ""), str(about.get("name"))
+        if not names.is_subdomain(name) or (namespace and not names.is_subdomain(namespace)):
+            return None  # an API server takes any text there
         version = str(event["metadata"].get("resourceVersion") or "")
-        return _Warned(group, str(about["kind"]), str(about.get("namespace") or ""), str(about.get("name")), version)
+        return _Warned(group, str(about["kind"]), namespace, name, version)
 
     def _promises(self, site: Site, group: str, kind: str) -> list[str]:
         """The Promises that XRs of a kind are made of."""
