@@ -32,9 +32,11 @@ class Memory:
 
     Attributes:
         told: By the record's namespace and name: the request's generation, and the digest of the status.
+        noted: What is said on the board.
     """
 
     told: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    noted: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,15 @@ def test_who_writes_xrs_cannot_write_into_any_request(world: World):
     assert world.records() == []
 
 
+def test_who_writes_xrs_cannot_have_another_one_counted_as_lost(world: World):
+    world.request()
+    world.xr(SYNCED, READY)
+    [labels] = [xr["metadata"]["labels"] for xr in world.cloud.there(XR).values()]
+    world.cloud.put(XR, "z-forged", "team-a", labels=labels, spec={}, status={"conditions": [SYNCED]})
+    world.reply()
+    assert [record["state"] for record in world.records()] == ["healthy"]
+
+
 def test_xrs_without_a_request_are_left_alone(world: World):
     world.xr(SYNCED, READY)
     world.cloud.put(XR, "own", "team-a", spec={}, status={"conditions": [SYNCED]})
