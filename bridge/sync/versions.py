@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from bridge.api.names import PINNED_ANNOTATION
@@ -31,22 +30,16 @@ from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.sync.wards import said
-from bridge.translate import reply, waves
+from bridge.translate import progress, reply, waves
 from bridge.translate.waves import LATEST, Member, Plan
 from function.api import names
-from function.api.errors import InvalidError, shorten
+from function.api.errors import InvalidError
 from function.api.promise import PROMISE_VERSION_LABEL
 
 NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
-# Core may be asked for a version before it has made its CompositionRevision: it says there is none, and tries again
-# (internal/controller/apiextensions/composite/api.go).
-_PASSING: Final = 10.0
-# What core and the function say of an XR whose new version does not work.
-_BROKEN: Final = ("Denied", "Invalid", "InvalidInput", "PipelineFailed", "PipelineBlocked")
-
 _Object = Mapping[str, Any]
 
 
@@ -131,7 +124,7 @@ class Versions:
         for site in (sites[name] for name in sorted(holding & sites.keys()) if _is_reached(sites[name])):
             xr = _listed(site, of.promise, of).get((of.namespace, of.name))
             if xr is not None:
-                return _selected(xr) or _applied(xr)
+                return progress.selected(xr) or progress.applied(xr)
         return ""
 
     def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
@@ -165,7 +158,7 @@ class Versions:
             if at:
                 xr = there[at][key]
                 if not self.bindings.is_read and _is_marked(xr):
-                    pinned = _selected(xr)
+                    pinned = progress.selected(xr)
                 yield _Found(_member(f"{at} {of.namespace}/{of.name}", xr, pinned, now), sites[at], xr, binding)
                 continue
             may = request.cluster, *sorted(self.ledger.holding(of))
@@ -224,39 +217,23 @@ def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, 
 
 def _member(where: str, xr: _Object, pinned: str, now: str) -> Member:
     metadata = xr["metadata"]
-    selected = _selected(xr)
+    selected = progress.selected(xr)
     by_others = selected and not _is_ours(xr)
-    state, why = _state(xr, selected, now)
+    state, why = progress.state(xr, selected, now)
     return Member(
         where,
         metadata.get("labels") or {},
         selected if by_others else pinned,
         selected,
-        _applied(xr),
+        progress.applied(xr),
         state,
         why,
     )
 
 
-def _at(value: object, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _selected(xr: _Object) -> str:
-    labels = _at(xr, "spec", "crossplane", "compositionRevisionSelector", "matchLabels")
-    return str(_at(labels, PROMISE_VERSION_LABEL) or "")
-
-
-def _applied(xr: _Object) -> str:
-    """The version that the function ran for it last (function/status.py)."""
-    return str(_at(xr, "status", "kratix", "promise", "version") or "")
-
-
 def steers(xr: _Object) -> bool:
     """Whether this bridge selects the version that an XR follows."""
-    return bool(_selected(xr)) and _is_ours(xr)
+    return bool(progress.selected(xr)) and _is_ours(xr)
 
 
 def _is_marked(xr: _Object) -> bool:
@@ -266,31 +243,6 @@ def _is_marked(xr: _Object) -> bool:
 
 def _is_ours(xr: _Object) -> bool:
     return any(entry.get("manager") == MANAGER for entry in xr["metadata"].get("managedFields") or ())
-
-
-def _state(xr: _Object, selected: str, now: str) -> tuple[waves.State, str]:
-    told: dict[str, _Object] = {c["type"]: c for c in _at(xr, "status", "conditions") or ()}
-    synced = told.get("Synced", {})
-    generation = xr["metadata"].get("generation") or 0
-    if synced.get("status") == "False" and synced.get("observedGeneration", -1) >= generation:
-        if _seconds(synced.get("lastTransitionTime"), now) < _PASSING:
-            return "moving", ""
-        return "failing", shorten(str(synced.get("message") or synced.get("reason")), 200)
-    if selected and _applied(xr) != selected:
-        return "moving", ""  # what else it says is of the version before
-    for type_ in (names.CHECKS_PASSED, names.WORKFLOW_COMPLETED, names.DELIVERED):
-        condition = told.get(type_, {})
-        if condition.get("status") == "False" and condition.get("reason") in _BROKEN:
-            return "failing", shorten(str(condition.get("message")), 200)
-    return ("good", "") if told.get("Ready", {}).get("status") == "True" else ("moving", "")
-
-
-def _seconds(since: object, now: str) -> float:
-    """How long ago something was; long ago where nobody says when."""
-    try:
-        return (datetime.fromisoformat(now) - datetime.fromisoformat(str(since))).total_seconds()
-    except (ValueError, TypeError):  # no time, or one without a zone
-        return _PASSING
 
 
 def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
@@ -309,8 +261,8 @@ def keep(site: Site, xr: _Object) -> None:
     Raises:
         ClusterError: Something that may work later.
     """
-    if _selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
-        _steer(site, xr, _selected(xr), pinned=False)  # `reconcile` says so of what is
+    if progress.selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
+        _steer(site, xr, progress.selected(xr), pinned=False)  # `reconcile` says so of what is
 
 
 def selecting(version: str) -> dict[str, Any]:
