@@ -90,7 +90,7 @@ class Mirrors:
         answers = Answers(platform, applier, self._ledger, now)
         self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
-        self._versions = Versions(platform, self._bindings, self._ledger, tell)
+        self._versions = Versions(platform, self._bindings, self._ledger, unmade, tell)
         self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
         self._tell = tell
 
@@ -164,7 +164,7 @@ class Mirrors:
         self._queue.add(Task(versions.NAME, "", promise))
 
     def _first(self, of: Of) -> str | None:
-        return self._versions.first(self._sites(), of, self._ledger.holding(of))
+        return self._versions.first(self._sites(), of)
 
     def _bring_versions(self, promise: str) -> float | None:
         refused = self._intake.refused(promise)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bridge.api.names import PINNED_ANNOTATION
 from bridge.clusters import APPLY
-from bridge.errors import ClusterError
+from bridge.errors import ApiError, ClusterError
 from bridge.events import News
 from bridge.observed import owned
 from bridge.store import Key
@@ -25,9 +25,10 @@ from bridge.sync.asked import served
 from bridge.sync.bindings import Bindings, answer
 from bridge.sync.board import Outcome
 from bridge.sync.intake import Of
-from bridge.sync.kept import Binding
+from bridge.sync.kept import Binding, Made
 from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
+from bridge.sync.report import Reach
 from bridge.sync.site import Site
 from bridge.sync.wards import said
 from bridge.translate import progress, reply, waves
@@ -40,6 +41,8 @@ NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
+_TOO_MANY: Final = 429
+_BROKEN: Final = 500  # and above
 _Object = Mapping[str, Any]
 
 
@@ -58,12 +61,14 @@ class Versions:
     """Selects them.
 
     Attributes:
+        unmade: Why there is no site of a name; None also where nobody has looked yet.
         tell: Is called with a Promise's name, and news of its roll-out.
     """
 
     platform: Platform
     bindings: Bindings
     ledger: Ledger
+    unmade: Callable[[str], Reach | None]
     tell: Callable[[str, News], None]
 
     def reconcile(
@@ -102,13 +107,10 @@ class Versions:
             raise
         return AGAIN if rollout or bound else None
 
-    def first(self, sites: Mapping[str, Site], of: Of, holding: frozenset[str]) -> str | None:
+    def first(self, sites: Mapping[str, Site], of: Of) -> str | None:
         """The version that a request's XR is made on; empty for the newest, None while that is not known.
 
         What is pinned, and what moves while a roll-out holds it back, would else run the newest before it is steered.
-
-        Args:
-            holding: The clusters that may have an XR of the request.
 
         Raises:
             ClusterError: Something that may work later.
@@ -121,11 +123,34 @@ class Versions:
             return pinned
         if waves.ANNOTATION not in (promise.packed.body["metadata"].get("annotations") or {}):
             return ""
-        for site in (sites[name] for name in sorted(holding & sites.keys()) if _is_reached(sites[name])):
-            xr = _listed(site, of.promise, of).get((of.namespace, of.name))
+        may = [name for key, _ in self.platform.sites.store.items() if self._may_hold(name := key.name, sites, of)]
+        read = [site for name in may if (site := sites.get(name)) is not None and _is_reached(site)]
+        for site in read:
+            xr = self._asked(site, promise, of)
             if xr is not None:
                 return progress.selected(xr) or progress.applied(xr)
-        return ""
+        return "" if len(read) == len(may) else None
+
+    def _may_hold(self, name: str, sites: Mapping[str, Site], of: Of) -> bool:
+        """Whether a cluster has, or may have, an XR of a request, as far as that can be known of it at all."""
+        site = sites.get(name)
+        if site is None:
+            return self.unmade(name) is None
+        if site.by_gitops or site.obstacle or site.reach.status == "False":
+            return False
+        if not _is_reached(site):
+            return not any(shelf.watch.health.error for shelf in list(site.shelves.values()))
+        # In this order: a sweep that ends in between has noted what it found.
+        return not self.ledger.is_swept(name, of.promise) or name in self.ledger.holding(of)
+
+    def _asked(self, site: Site, promise: kept.Promise, of: Of) -> _Object | None:
+        """A request's XR on a cluster; None also where the cluster refuses to say, which is nothing to wait for."""
+        try:
+            return _listed(site, promise, of).get((of.namespace, of.name))
+        except ApiError as error:
+            if site.name in self.ledger.holding(of) and (error.status >= _BROKEN or error.status == _TOO_MANY):
+                raise  # it has one, and may say so later
+            return None
 
     def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
         _report(sites, _about(promise), plan.stopped)
@@ -146,7 +171,7 @@ class Versions:
         now: str,
     ) -> Iterator[_Found]:
         by_request = {each.of: each for each in bound}
-        there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_seen(site, promise.name)}
+        there = {name: _listed(site, promise) for name, site in sites.items() if _is_seen(site, promise)}
         for of, request in requests:
             if not request.cluster:
                 continue
@@ -196,15 +221,24 @@ def _is_reached(site: Site) -> bool:
     return site.ready and site.reach.status == "True" and not site.by_gitops
 
 
-def _is_seen(site: Site, promise: str) -> bool:
+def _is_seen(site: Site, promise: kept.Promise) -> bool:
     """Whether XRs of a Promise can be listed there: without its XRD, none that is there would be found."""
-    return _is_reached(site) and bool(site.own(kinds.XRD, promise))
+    return _is_reached(site) and bool(_xrds(site, promise))
 
 
-def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, str], _Object]:
+def _xrds(site: Site, promise: kept.Promise) -> list[Made]:
+    """Its XRDs there, with the one that was applied just now, which a watch that is behind does not show."""
+    found = {made.name: made for made in site.own(kinds.XRD, promise.name)}
+    made = site.seen(kinds.XRD, promise.xrd(site.spec.prefix))
+    if made is not None and made.of == promise.name and site.owns(made):
+        found[made.name] = made
+    return list(found.values())
+
+
+def _listed(site: Site, promise: kept.Promise, one: Of | None = None) -> dict[tuple[str, str], _Object]:
     found: dict[tuple[str, str], _Object] = {}
-    query = {"labelSelector": mirror.selecting(promise, one)}
-    for made in site.own(kinds.XRD, promise):
+    query = {"labelSelector": mirror.selecting(promise.name, one)}
+    for made in _xrds(site, promise):
         resource = xrs.kind_of(made.seen.manifest)
         if resource is None:
             continue

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from bridgeworld import bridge
-from mirrorworld import Mirrored, mirrored, mirrored_world
-from versionworld import binding, refusing, rollout, runs, selected, until
+from bridgeworld import CACHES, bridge, held
+from mirrorworld import TEAM, Mirrored, mirrored, mirrored_world
+from versionworld import binding, births, refusing, rollout, runs, selected, until
 
-from bridge.sync import bindings, versions
+from bridge.resources import Resource
+from bridge.sync import bindings, kinds, versions
 from bridge.sync.site import Task
 
 
@@ -55,3 +59,71 @@ def test_an_older_kratix_lets_go_of_what_a_roll_out_held():
             until(world, "it is moved", lambda version=version: selected(world, "eu-1") == version)
         world.put(mirrored())
         until(world, "it follows the newest", lambda: selected(world, "eu-1") == "")
+
+
+@contextmanager
+def held_back(**more: Any) -> Iterator[tuple[Mirrored, str, str]]:
+    """A world with a request that a roll-out holds at v1, the cluster that it is on, and the other one."""
+    with mirrored_world("eu-1", "eu-2", others=(bindings.BINDING,), **more) as world:
+        world.request()
+        old = world.placed()
+        runs(world, old, "v1.0.0")
+        rollout(world, "v2.0.0", {"env": "nowhere"})
+        world.settled()
+        yield world, old, {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
+
+
+def test_what_moves_off_a_cluster_whose_watch_is_behind_keeps_its_version():
+    """The watch has not shown the XRD yet that was applied there, so its XRs seemed not to be there."""
+    with held_back(behind=kinds.XRD) as (world, old, new):
+        world.drain(old)
+        world.until("it moves", lambda: world.xr(new))
+        assert births(world, new) == ["v1.0.0"]
+
+
+def test_what_moves_off_a_cluster_that_is_not_read_yet_keeps_its_version():
+    """Its kubeconfig was changed just then, so the bridge connects anew."""
+    with held_back() as (world, old, new):
+        before = world.bridge.fleet.sites[old]
+        with held(world.clusters[old], "GET", "/version") as gate:
+            world.secret(old, world.clusters[old].kubeconfig() + b"\n")
+            gate.until_reached()
+            world.until("it is made anew", lambda: world.bridge.fleet.sites.get(old, before) is not before)
+            world.drain(old)
+            world.until("it is sent there", lambda: world.said().get("cluster") == new)
+            time.sleep(0.5)
+            assert births(world, new) == []
+            gate.open()
+            world.until("it moves", lambda: world.xr(new))
+        assert births(world, new) == ["v1.0.0"]
+
+
+def sent(world: Mirrored, old: str, new: str) -> None:
+    """A request is sent to another cluster and is not there yet, and no bridge runs."""
+    with refusing(world.clusters[new], 500, "PATCH", CACHES.path(TEAM, "orders")):
+        world.drain(old)
+        world.until("it is sent there", lambda: world.said().get("cluster") == new)
+        world.bridge.stop()
+
+
+def test_what_moves_while_the_bridge_begins_keeps_its_version():
+    """Where it is to be is written down, and where it was is not: any cluster that was not looked at may have it."""
+    with held_back() as (world, old, new):
+        sent(world, old, new)
+        with held(world.clusters[old], "GET", CACHES.path()) as gate, bridge(world.platform) as world.bridge:
+            gate.until_reached()
+            world.until("the other was looked at", lambda: world.bridge.mirrors._ledger.is_swept(new, "cache"))
+            time.sleep(0.5)
+            assert births(world, new) == []
+            gate.open()
+            world.until("it moves", lambda: world.xr(new))
+            assert births(world, new) == ["v1.0.0"]
+
+
+@pytest.mark.parametrize("kind", [CACHES, kinds.XRD])
+def test_a_cluster_that_refuses_to_say_keeps_nothing_from_being_made(kind: Resource):
+    """What nobody can know of another cluster holds up nobody for ever."""
+    with held_back() as (world, old, new):
+        sent(world, old, new)
+        with refusing(world.clusters[old], 403, "GET", kind.path()), bridge(world.platform) as world.bridge:
+            world.until("it is made", lambda: world.xr(new))
