@@ -24,6 +24,7 @@ from bridge.store import Key
 from bridge.sync import kept, kinds, placements, requests, versions
 from bridge.sync.answers import Answers
 from bridge.sync.bindings import Bindings
+from bridge.sync.births import Births
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
 from bridge.sync.placements import Placements
@@ -90,7 +91,8 @@ class Mirrors:
         answers = Answers(platform, applier, self._ledger, now)
         self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
-        self._versions = Versions(platform, self._bindings, self._ledger, unmade, tell)
+        self._versions = Versions(platform, self._bindings, self._ledger, tell)
+        self._births = Births(platform, self._bindings, self._ledger, unmade)
         self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
         self._tell = tell
 
@@ -164,7 +166,7 @@ class Mirrors:
         self._queue.add(Task(versions.NAME, "", promise))
 
     def _first(self, of: Of) -> str | None:
-        return self._versions.first(self._sites(), of)
+        return self._births.first(self._sites(), of)
 
     def _bring_versions(self, promise: str) -> float | None:
         refused = self._intake.refused(promise)

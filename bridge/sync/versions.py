@@ -16,22 +16,20 @@ from typing import Any, Final
 
 from bridge.api.names import PINNED_ANNOTATION
 from bridge.clusters import APPLY
-from bridge.errors import ApiError, ClusterError
+from bridge.errors import ClusterError
 from bridge.events import News
 from bridge.observed import owned
 from bridge.store import Key
-from bridge.sync import kept, kinds, mirror, xrs
-from bridge.sync.asked import served
+from bridge.sync import kept, xrs
 from bridge.sync.bindings import Bindings, answer
 from bridge.sync.board import Outcome
 from bridge.sync.intake import Of
-from bridge.sync.kept import Binding, Made
+from bridge.sync.kept import Binding
 from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
-from bridge.sync.report import Reach
 from bridge.sync.site import Site
 from bridge.sync.wards import said
-from bridge.translate import progress, reply, waves
+from bridge.translate import progress, waves
 from bridge.translate.waves import LATEST, Member, Plan
 from function.api import names
 from function.api.errors import InvalidError
@@ -41,8 +39,6 @@ NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
-_TOO_MANY: Final = 429
-_BROKEN: Final = 500  # and above
 _Object = Mapping[str, Any]
 
 
@@ -61,14 +57,12 @@ class Versions:
     """Selects them.
 
     Attributes:
-        unmade: Why there is no site of a name; None also where nobody has looked yet.
         tell: Is called with a Promise's name, and news of its roll-out.
     """
 
     platform: Platform
     bindings: Bindings
     ledger: Ledger
-    unmade: Callable[[str], Reach | None]
     tell: Callable[[str, News], None]
 
     def reconcile(
@@ -107,51 +101,6 @@ class Versions:
             raise
         return AGAIN if rollout or bound else None
 
-    def first(self, sites: Mapping[str, Site], of: Of) -> str | None:
-        """The version that a request's XR is made on; empty for the newest, None while that is not known.
-
-        What is pinned, and what moves while a roll-out holds it back, would else run the newest before it is steered.
-
-        Raises:
-            ClusterError: Something that may work later.
-        """
-        bound, promise = self.bindings.of(of.promise), self.platform.promises.store.get(Key("", of.promise))
-        if bound is None or promise is None:
-            return None
-        pinned = {each.of: each.version for each in bound}.get((of.namespace, of.name), LATEST)
-        if pinned != LATEST:
-            return pinned
-        if waves.ANNOTATION not in (promise.packed.body["metadata"].get("annotations") or {}):
-            return ""
-        may = [name for key, _ in self.platform.sites.store.items() if self._may_hold(name := key.name, sites, of)]
-        read = [site for name in may if (site := sites.get(name)) is not None and _is_reached(site)]
-        for site in read:
-            xr = self._asked(site, promise, of)
-            if xr is not None:
-                return progress.selected(xr) or progress.applied(xr)
-        return "" if len(read) == len(may) else None
-
-    def _may_hold(self, name: str, sites: Mapping[str, Site], of: Of) -> bool:
-        """Whether a cluster has, or may have, an XR of a request, as far as that can be known of it at all."""
-        site = sites.get(name)
-        if site is None:
-            return self.unmade(name) is None
-        if site.by_gitops or site.obstacle or site.reach.status == "False":
-            return False
-        if not _is_reached(site):
-            return not any(shelf.watch.health.error for shelf in list(site.shelves.values()))
-        # In this order: a sweep that ends in between has noted what it found.
-        return not self.ledger.is_swept(name, of.promise) or name in self.ledger.holding(of)
-
-    def _asked(self, site: Site, promise: kept.Promise, of: Of) -> _Object | None:
-        """A request's XR on a cluster; None also where the cluster refuses to say, which is nothing to wait for."""
-        try:
-            return _listed(site, promise, of).get((of.namespace, of.name))
-        except ApiError as error:
-            if site.name in self.ledger.holding(of) and (error.status >= _BROKEN or error.status == _TOO_MANY):
-                raise  # it has one, and may say so later
-            return None
-
     def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
         _report(sites, _about(promise), plan.stopped)
         if plan.message and not any(m.state == "unknown" and not m.said for m in (each.member for each in found)):
@@ -171,7 +120,7 @@ class Versions:
         now: str,
     ) -> Iterator[_Found]:
         by_request = {each.of: each for each in bound}
-        there = {name: _listed(site, promise) for name, site in sites.items() if _is_seen(site, promise)}
+        there = {name: xrs.mirrored(site, promise) for name, site in sites.items() if _is_seen(site, promise)}
         for of, request in requests:
             if not request.cluster:
                 continue
@@ -217,36 +166,9 @@ def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
     return site.reach.status == "False"
 
 
-def _is_reached(site: Site) -> bool:
-    return site.ready and site.reach.status == "True" and not site.by_gitops
-
-
 def _is_seen(site: Site, promise: kept.Promise) -> bool:
     """Whether XRs of a Promise can be listed there: without its XRD, none that is there would be found."""
-    return _is_reached(site) and bool(_xrds(site, promise))
-
-
-def _xrds(site: Site, promise: kept.Promise) -> list[Made]:
-    """Its XRDs there, with the one that was applied just now, which a watch that is behind does not show."""
-    found = {made.name: made for made in site.own(kinds.XRD, promise.name)}
-    made = site.seen(kinds.XRD, promise.xrd(site.spec.prefix))
-    if made is not None and made.of == promise.name and site.owns(made):
-        found[made.name] = made
-    return list(found.values())
-
-
-def _listed(site: Site, promise: kept.Promise, one: Of | None = None) -> dict[tuple[str, str], _Object]:
-    found: dict[tuple[str, str], _Object] = {}
-    query = {"labelSelector": mirror.selecting(promise.name, one)}
-    for made in _xrds(site, promise):
-        resource = xrs.kind_of(made.seen.manifest)
-        if resource is None:
-            continue
-        for xr in served(site.cluster, resource, query, f"list {resource.plural}"):
-            of = reply.subject(xr)
-            if of is not None:
-                found[of[1], of[2]] = xr
-    return found
+    return site.is_reached and bool(xrs.made_of(site, promise))
 
 
 def _member(where: str, xr: _Object, pinned: str, now: str) -> Member:
