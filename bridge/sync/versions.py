@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bridge.api.names import PINNED_ANNOTATION
 from bridge.clusters import APPLY
-from bridge.errors import ClusterError
+from bridge.errors import ApiError, ClusterError
 from bridge.events import News
 from bridge.observed import owned
 from bridge.store import Key
@@ -39,7 +39,9 @@ NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
+_REFUSED: Final = (400, 401, 403, 405, 422)
 _Object = Mapping[str, Any]
+_XRs = Mapping[tuple[str, str], _Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +92,49 @@ class Versions:
         steered = self.ledger.steered(promise.name)
         if not (rollout or bound or steered):
             _report(sites, _about(promise.name), "")
+            _say(sites, promise.name, {})
             return None
-        if rollout or bound:
+        there, unlisted = _listed(sites, promise)
+        found = list(self._found(sites, requests, bound, there, unlisted, now))
+        errors = self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
+        wrong = {**errors, **unlisted}
+        _say(sites, promise.name, {name: e for name, e in wrong.items() if name in unlisted or _is_refusal(e)})
+        if rollout or bound or wrong:
             self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
-        try:
-            found = list(self._found(sites, promise, requests, bound, now))
-            self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
-        except ClusterError:
-            self.ledger.steer(promise.name)
-            raise
-        return AGAIN if rollout or bound else None
+        for name, each in wrong.items():
+            if name not in sites or not _is_refusal(each):
+                raise each
+        return AGAIN if rollout or bound or wrong else None
 
-    def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
+    def _bring(
+        self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str
+    ) -> dict[str, ClusterError]:
+        """Select and answer, each by itself; returns what went wrong, by cluster, or "" where no XR is known."""
+        wrong: dict[str, ClusterError] = {}
         _report(sites, _about(promise), plan.stopped)
         if plan.message and not any(m.state == "unknown" and not m.said for m in (each.member for each in found)):
             self.tell(promise, _news(plan))
         for each in found:
-            if each.site is not None and each.xr is not None:
-                _select(each.site, each.xr, plan, each.member)
-            if each.binding is not None:
-                answer(self.platform, each.binding, each.member, now)
+            name = each.site.name if each.site is not None else ""
+            try:
+                if each.site is not None and each.xr is not None:
+                    _select(each.site, each.xr, plan, each.member)
+                if each.binding is not None:
+                    answer(self.platform, each.binding, each.member, now)
+            except ClusterError as error:
+                wrong.setdefault(name, error)
+        return wrong
 
     def _found(
         self,
         sites: Mapping[str, Site],
-        promise: kept.Promise,
         requests: Iterable[tuple[Of, kept.Request]],
         bound: Iterable[Binding],
+        there: Mapping[str, _XRs],
+        unlisted: Mapping[str, ClusterError],
         now: str,
     ) -> Iterator[_Found]:
         by_request = {each.of: each for each in bound}
-        there = {name: xrs.mirrored(site, promise) for name, site in sites.items() if _is_seen(site, promise)}
         for of, request in requests:
             if not request.cluster:
                 continue
@@ -139,9 +153,14 @@ class Versions:
             unseen = [name for name in may if name not in there]
             if unseen:
                 labels = request.packed.body["metadata"].get("labels") or {}
-                lost = any(_is_lost(self.platform, name, sites.get(name)) for name in unseen)
-                where, why = f"{unseen[0]} {of.namespace}/{of.name}", "its cluster is not reached" if lost else ""
-                yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=binding)
+                errors = [unlisted[name] for name in unseen if name in unlisted]
+                why = "its XRs cannot be listed" if any(map(_is_refusal, errors)) else ""
+                if any(_is_lost(self.platform, name, sites.get(name)) for name in unseen):
+                    why = "its cluster is not reached"
+                where = f"{unseen[0]} {of.namespace}/{of.name}"
+                # What may be listed again in a moment is no news for whoever reads the binding.
+                heard = binding if why or not errors else None
+                yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=heard)
 
 
 def _about(promise: str) -> str:
@@ -157,6 +176,31 @@ def _news(plan: Plan) -> News:
 def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
     for site in sites.values():
         site.board.write("Request", about, Outcome(refused=refused) if refused else None)
+
+
+def _say(sites: Mapping[str, Site], promise: str, wrong: Mapping[str, ClusterError]) -> None:
+    """Note on each cluster what is wrong with the versions of its XRs."""
+    for name, site in sites.items():
+        outcome = Outcome(failed=str(wrong[name])) if name in wrong else None
+        site.board.write("Request", f"versions of Promise {promise}", outcome)
+
+
+def _is_refusal(error: ClusterError) -> bool:
+    """Whether a cluster refuses for good: it is asked again, but not at once."""
+    return isinstance(error, ApiError) and error.status in _REFUSED
+
+
+def _listed(sites: Mapping[str, Site], promise: kept.Promise) -> tuple[dict[str, _XRs], dict[str, ClusterError]]:
+    """The XRs of a Promise on each cluster that can be looked at, and why some do not list them."""
+    there: dict[str, _XRs] = {}
+    unlisted: dict[str, ClusterError] = {}
+    for name, site in sites.items():
+        if _is_seen(site, promise):
+            try:
+                there[name] = xrs.mirrored(site, promise)
+            except ClusterError as error:
+                unlisted[name] = error
+    return there, unlisted
 
 
 def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
