@@ -43,6 +43,7 @@ class _Round:
 
     Attributes:
         met: Promise, namespace and name of the requests whose XR is there.
+        keys: Of their records, where the request was read.
         noted: What was said of on the board.
         broken: What may work later, and is tried again at once.
     """
@@ -50,6 +51,7 @@ class _Round:
     site: Site
     memory: Memory
     met: set[tuple[str, str, str]] = field(default_factory=set)
+    keys: set[tuple[str, str]] = field(default_factory=set)
     noted: set[str] = field(default_factory=set)
     broken: list[ClusterError] = field(default_factory=list)
 
@@ -93,6 +95,7 @@ def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float
                 _look(this, desk, xr)
     if not any(name.startswith(_OF_XRD) for name in this.noted):  # else nobody knows what is not there
         _lost(this, desk)
+        memory.told = {key: told for key, told in memory.told.items() if key in this.keys}
     for name in memory.noted - this.noted:
         site.board.write("Request", name, None)
     memory.noted = this.noted
@@ -148,6 +151,7 @@ def _look(this: _Round, desk: Desk, xr: _Object) -> None:
         return
     this.met.add(of)  # also where its request cannot be read now
     if found is not None:
+        this.keys.add(found.key)
         with this.trying(f"{of[1]}/{of[2]}"):
             _reply(this, desk, xr, found)
 
@@ -165,13 +169,12 @@ def _reply(this: _Round, desk: Desk, xr: _Object, found: Found) -> None:
 
 def _lost(this: _Round, desk: Desk) -> None:
     """Records whose XR is not on the cluster any more: nothing is known of it, which has to be said."""
-    for key, record in (desk.records or {}).items():
+    for record in (desk.records or {}).values():
         is_ours = (record["metadata"].get("labels") or {}).get(health.ABOUT_LABEL) == health.XR
         of = recorded(record)
         is_met = of is not None and (of.promise, of.namespace, of.name) in this.met
         if is_met or not is_ours or record["metadata"].get("deletionTimestamp"):
             continue
-        desk.memory.told.pop(key, None)
         if of is not None:
             with this.trying(f"{of.namespace}/{of.name}"):
                 desk.record(of, health.of_xr(None))
