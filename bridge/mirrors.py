@@ -24,6 +24,7 @@ from bridge.store import Key
 from bridge.sync import kept, kinds, placements, requests, versions
 from bridge.sync.answers import Answers
 from bridge.sync.bindings import Bindings
+from bridge.sync.births import Births
 from bridge.sync.intake import Intake, Of
 from bridge.sync.ledger import Ledger
 from bridge.sync.placements import Placements
@@ -91,6 +92,7 @@ class Mirrors:
         self._placements = Placements(platform, self._intake, answers, self._ledger, sites, unmade, clock)
         self._bindings = Bindings(platform.cluster, changed=self._steer, clock=clock)
         self._versions = Versions(platform, self._bindings, self._ledger, tell)
+        self._births = Births(platform, self._bindings, self._ledger, unmade)
         self._requests = Requests(self._intake, answers, self._ledger, self._place, self._steer, self._first, clock)
         self._tell = tell
 
@@ -180,7 +182,7 @@ class Mirrors:
         self._queue.add(Task(versions.NAME, "", promise))
 
     def _first(self, of: Of) -> str | None:
-        return self._versions.first(self._sites(), of, self._ledger.holding(of))
+        return self._births.first(self._sites(), of)
 
     def _bring_versions(self, promise: str) -> float | None:
         refused = self._intake.refused(promise)
@@ -261,8 +263,11 @@ class Mirrors:
         group, _ = split_api_version(str(about.get("apiVersion") or ""))
         if not self._promises(site, group, str(about.get("kind"))):
             return None
+        namespace, name = str(about.get("namespace") or ""), str(about.get("name"))
+        if not names.is_subdomain(name) or (namespace and not names.is_subdomain(namespace)):
+            return None  # an API server takes any text there
         version = str(event["metadata"].get("resourceVersion") or "")
-        return _Warned(group, str(about["kind"]), str(about.get("namespace") or ""), str(about.get("name")), version)
+        return _Warned(group, str(about["kind"]), namespace, name, version)
 
     def _promises(self, site: Site, group: str, kind: str) -> list[str]:
         """The Promises that XRs of a kind are made of."""

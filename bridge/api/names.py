@@ -31,6 +31,8 @@ MISPLACED_ANNOTATION: Final = f"{GROUP}/when-misplaced"
 LABELS_ANNOTATION: Final = f"{GROUP}/labels"
 # On a CrossplaneCluster: mirrored requests leave it, and none comes.
 DRAIN_LABEL: Final = f"{GROUP}/drain"
+# On an XR, an annotation: a ResourceBinding pins the version that it selects, and no roll-out chose it.
+PINNED_ANNOTATION: Final = f"{GROUP}/pinned"
 
 REACHABLE: Final = "Reachable"
 SYNCED: Final = "Synced"

@@ -1,7 +1,7 @@
 """ResourceBindings: which requests are pinned to a version, as one watch on the platform sees it, and their answers.
 
 The watch is there while a Promise is mirrored. Where nothing is bound it costs nothing; an older Kratix has none of the
-kind, and without `versions.yaml` nobody may see it: then nothing is pinned.
+kind, and without `versions.yaml` nobody may see it: then nothing new is pinned, and what was pinned before stays so.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Bindings:
                 return
             self._started = True
         self.watch.start()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether they were read: else one that is not among them may be there."""
+        return self.watch.health.synced
 
     def of(self, promise: str) -> list[Binding] | None:
         """Those of requests of a Promise, by name; None where they have not been read yet."""

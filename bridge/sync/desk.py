@@ -31,10 +31,12 @@ class Memory:
     """What was written to requests of a cluster, so that it is not written again. It is lost with the process.
 
     Attributes:
-        told: By the record's namespace and name: the request's generation, and the digest of the status.
+        told: By the record's namespace and name: the request's UID and generation, and the digest of the status.
+        noted: What is said on the board.
     """
 
-    told: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
+    noted: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Desk:
 
     def write(self, found: Found, state: Health, status: _Object) -> None:
         """Write a request's status and record, where they are not so already."""
-        told = (str(found.of.generation), names.digest(repr(status)))
+        told = (found.of.uid, str(found.of.generation), names.digest(repr(status)))
         if self.memory.told.get(found.key) != told:
             self.write_status(found, status)
             self.memory.told[found.key] = told

@@ -2,6 +2,7 @@
 
 One that is gone, or no longer selected, while something is still placed on it stays and is marked `deleting`: without
 it the function could neither update what is there nor move it, and without its ProviderConfig nobody could remove it.
+So does a ProviderConfig that a Destination does not name any more.
 """
 
 from __future__ import annotations
@@ -55,11 +56,15 @@ def _kept(site: Site, name: str, destination: Mapping[str, Any]) -> Outcome:
     for manifest in (*served, config):
         _apply(site, manifest, name)
     names = {each["metadata"]["name"] for each in served}
-    for kind in kinds.PROVIDER_CONFIGS:
-        for made in site.own(kind, name):
-            if made.name not in names and not made.seen.deleting:
-                site.delete(kind, made)
-    return Outcome(xrd=str(config["metadata"]["name"]))
+    made = [(kind, each) for kind in kinds.PROVIDER_CONFIGS for each in site.own(kind, name)]
+    left = [(kind, each) for kind, each in made if each.name not in names and not each.seen.deleting]
+    reason = xrs.holds_placements(site, name) if left else ""
+    if not reason:
+        for kind, each in left:
+            site.delete(kind, each)
+        left = []
+    kept = tuple(f"{kind.kind} {each.name} is not wanted any more, and {reason}" for kind, each in left)
+    return Outcome(xrd=str(config["metadata"]["name"]), kept=kept)
 
 
 def _apply(site: Site, manifest: dict[str, Any], name: str) -> None:

@@ -79,21 +79,30 @@ def _work(site: Site, promise: str) -> Made | None:
 
 
 def _xrds(work: Made) -> Iterator[Mapping[str, Any]]:
+    yield from (manifest for manifest in _held(work) if manifest.get("kind") == xrd.KIND)
+
+
+def _held(work: Made) -> list[dict[str, Any]]:
     try:
-        manifests = gitops.published(work.seen.manifest)
+        return gitops.published(work.seen.manifest)
     except (ValueError, KeyError, TypeError):
         # Somebody changed it; it is overwritten, and what it held is not known.
-        return
-    yield from (manifest for manifest in manifests if manifest.get("kind") == xrd.KIND)
+        return []
 
 
 def stock(site: Site, platform: Platform) -> None:
     """Bring the Work with the whole inventory in step.
 
+    A Destination that cannot be read any more stays in it as it was: an agent prunes what is left out, and what is
+    placed on it would move, or stay behind.
+
     Raises:
         ClusterError: Something that may work later.
     """
+    work = site.seen(kinds.WORK, gitops.inventory_name(site.name), gitops.NAMESPACE)
+    before = _held(work) if work is not None and site.owns(work) else []
     manifests: list[Mapping[str, Any]] = []
+    refused = False
     listed = platform.inventory(site.spec)
     for name in sorted(listed):
         found = platform.destination(name, site.spec)
@@ -101,21 +110,23 @@ def stock(site: Site, platform: Platform) -> None:
             continue
         body = found.packed.body
         try:
-            manifests += [inventory.environment_config(body), *inventory.provider_configs(body)]
+            made: list[Mapping[str, Any]] = [inventory.environment_config(body), *inventory.provider_configs(body)]
+            outcome = Outcome(xrd=name)
         except InvalidError as error:
-            site.board.write("Destination", name, Outcome(refused=str(error)))
-        else:
-            site.board.write("Destination", name, Outcome(xrd=name))
+            refused, made = True, inventory.of(before, name)
+            outcome = Outcome(xrd=name if made else "", refused=str(error))
+        manifests += made
+        site.board.write("Destination", name, outcome)
     for name in site.board.read("Destination"):
         if name not in listed:
             site.board.write("Destination", name, None)
-    there = [made for made in _works(site) if INVENTORY_LABEL in made.seen.manifest["metadata"]["labels"]]
     if not manifests:
-        for made in there:
-            site.delete(kinds.WORK, made, gitops.NAMESPACE)
+        there = [each for each in _works(site) if INVENTORY_LABEL in each.seen.manifest["metadata"]["labels"]]
+        for each in there if not refused else ():
+            site.delete(kinds.WORK, each, gitops.NAMESPACE)
         return
     manifest = gitops.inventory(manifests, selector=_selector(site), site=site.name)
-    site.apply(_owned(manifest, site), site.get(kinds.WORK, manifest["metadata"]["name"]))
+    site.apply(_owned(manifest, site), work)
 
 
 def obstacle(site: Site, platform: Platform) -> tuple[str, str] | None:

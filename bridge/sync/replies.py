@@ -5,20 +5,23 @@ However an XR came to its cluster, by a GitOps agent or otherwise, its labels sa
 may write XRs on one cluster must not be able to write into any request.
 
 XRs are asked for now and then, those with a request alone. What has not changed costs a list for each kind and nothing
-on the platform.
+on the platform. One that cannot be told holds up no other, and is said of the CrossplaneCluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.errors import ForeignError
+from bridge.errors import ApiError, ClusterError, ConflictError, ForeignError, UnreachableError
 from bridge.resources import Resource
 from bridge.sync import kinds, mirror
 from bridge.sync.asked import served
 from bridge.sync.board import Outcome
 from bridge.sync.desk import Desk, Found, Memory, recorded
+from bridge.sync.kept import Made
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.translate import health, reply
@@ -27,8 +30,53 @@ from function.api.errors import InvalidError
 
 NAME: Final = "replies"
 AGAIN: Final = 15.0
+_OF_XRD: Final = "of XRD "
+_TOO_MANY: Final = 429
+_BROKEN: Final = 500  # and above
 
 _Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One look at all XRs.
+
+    Attributes:
+        met: Promise, namespace and name of the requests whose XR is there.
+        keys: Of their records, where the request was read.
+        noted: What was said of on the board.
+        broken: What may work later, and is tried again at once.
+    """
+
+    site: Site
+    memory: Memory
+    met: set[tuple[str, str, str]] = field(default_factory=set)
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    noted: set[str] = field(default_factory=set)
+    broken: list[ClusterError] = field(default_factory=list)
+
+    @contextmanager
+    def trying(self, name: str) -> Iterator[None]:
+        """Note on the board what goes wrong with one; what would go wrong with all others too is raised."""
+        try:
+            yield
+        except (ForeignError, ConflictError, InvalidError) as error:
+            self.note(name, Outcome(refused=str(error)))
+        except UnreachableError:
+            raise
+        except ApiError as error:
+            if error.status == _TOO_MANY:
+                raise
+            if error.status >= _BROKEN:  # a webhook of one kind, or of one object, may be what fails
+                self.broken.append(error)
+            self.note(name, Outcome(failed=str(error)))
+        except ClusterError as error:
+            self.note(name, Outcome(failed=str(error)))
+
+    def note(self, name: str, outcome: Outcome) -> None:
+        self.site.board.write("Request", name, outcome)
+        self.noted.add(name)
+        self.memory.noted.add(name)  # also where this round does not come to its end
 
 
 def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float | None:
@@ -40,25 +88,30 @@ def reconcile(site: Site, platform: Platform, memory: Memory, now: int) -> float
     if site.spec.replies is None:
         return None
     desk = Desk.of(site, platform, memory, now)
-    there: set[tuple[str, str]] = set()
-    for xr in _delegated(site):
-        if mirror.is_mirrored(xr):  # sync/requests.py looks after it
-            continue
-        found = desk.find(xr)
-        if found is not None and _names(found.body, xr):
-            there.add(found.key)
-            _reply(site, desk, xr, found)
-    _lost(desk, there)
+    this = _Round(site, memory)
+    for made in site.shelves[kinds.XRD].all():
+        with this.trying(f"{_OF_XRD}{made.name}"):
+            for xr in _delegated(site, made):
+                _look(this, desk, xr)
+    if not any(name.startswith(_OF_XRD) for name in this.noted):  # else nobody knows what is not there
+        _lost(this, desk)
+        memory.told = {key: told for key, told in memory.told.items() if key in this.keys}
+    for name in memory.noted - this.noted:
+        site.board.write("Request", name, None)
+    memory.noted = this.noted
+    if this.broken:
+        raise this.broken[0]
     return AGAIN
 
 
-def _delegated(site: Site) -> Iterator[_Object]:
-    for made in site.shelves[kinds.XRD].all():
-        resource = _people_create(made.seen.manifest)
-        if resource is None or made.seen.deleting:
-            continue
-        query = {"labelSelector": names.REQUEST_NAME_LABEL}
-        yield from served(site.cluster, resource, query, f"list {resource.plural}.{resource.group}")
+def _delegated(site: Site, made: Made) -> Iterator[_Object]:
+    resource = _people_create(made.seen.manifest)
+    if resource is None or made.seen.deleting:
+        return
+    query = {"labelSelector": names.REQUEST_NAME_LABEL}
+    for xr in served(site.cluster, resource, query, f"list {resource.plural}.{resource.group}"):
+        if not mirror.is_mirrored(xr):  # sync/requests.py looks after it
+            yield xr
 
 
 def _people_create(xrd: _Object) -> Resource | None:
@@ -87,25 +140,41 @@ def _names(request: _Object, xr: _Object) -> bool:
     )
 
 
-def _reply(site: Site, desk: Desk, xr: _Object, found: Found) -> None:
+def _look(this: _Round, desk: Desk, xr: _Object) -> None:
+    of = reply.subject(xr)
+    if of is None:
+        return
+    found, is_read = None, False
+    with this.trying(f"{of[1]}/{of[2]}"):
+        found, is_read = desk.find(xr), True
+    if is_read and (found is None or not _names(found.body, xr)):
+        return
+    this.met.add(of)  # also where its request cannot be read now
+    if found is not None:
+        this.keys.add(found.key)
+        with this.trying(f"{of[1]}/{of[2]}"):
+            _reply(this, desk, xr, found)
+
+
+def _reply(this: _Round, desk: Desk, xr: _Object, found: Found) -> None:
     state = health.of_xr(xr, desk.before(found))
-    refused = ""
+    secret = ""
     try:
-        secret = desk.secret(site, xr, found.of)
-    except (InvalidError, ForeignError) as error:
-        secret, refused = "", str(error)
-    desk.write(found, state, reply.status(xr, site.name, state, secret))
-    noted = Outcome(xrd=str(xr["metadata"]["name"]), refused=refused) if refused else None
-    site.board.write("Request", f"{found.of.namespace}/{found.of.name}", noted)
+        secret = desk.secret(this.site, xr, found.of)
+    except (InvalidError, ForeignError, ConflictError) as error:
+        outcome = Outcome(xrd=str(xr["metadata"]["name"]), refused=str(error))
+        this.note(f"{found.of.namespace}/{found.of.name}", outcome)
+    desk.write(found, state, reply.status(xr, this.site.name, state, secret))
 
 
-def _lost(desk: Desk, there: set[tuple[str, str]]) -> None:
+def _lost(this: _Round, desk: Desk) -> None:
     """Records whose XR is not on the cluster any more: nothing is known of it, which has to be said."""
-    for key, record in (desk.records or {}).items():
+    for record in (desk.records or {}).values():
         is_ours = (record["metadata"].get("labels") or {}).get(health.ABOUT_LABEL) == health.XR
-        if key in there or not is_ours or record["metadata"].get("deletionTimestamp"):
-            continue
-        desk.memory.told.pop(key, None)
         of = recorded(record)
+        is_met = of is not None and (of.promise, of.namespace, of.name) in this.met
+        if is_met or not is_ours or record["metadata"].get("deletionTimestamp"):
+            continue
         if of is not None:
-            desk.record(of, health.of_xr(None))
+            with this.trying(f"{of.namespace}/{of.name}"):
+                desk.record(of, health.of_xr(None))

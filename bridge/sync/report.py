@@ -81,7 +81,7 @@ def status(found: Found, before: Mapping[str, Any], now: datetime) -> dict[str, 
             refused=sum(bool(o.refused) for o in found.promises.values()),
             kept=sum(len(o.kept) for o in found.promises.values()),
             destinations=sum(bool(o.xrd) for o in found.destinations.values()),
-            deleting=sum(bool(o.kept) for o in found.destinations.values()),
+            deleting=sum(bool(o.kept) and name not in found.inventory for name, o in found.destinations.items()),
         ),
         published=[
             Published(promise=name, version=o.version, xrd=o.xrd)

@@ -100,6 +100,11 @@ class Site:
         return self.spec.gitops is not None
 
     @property
+    def is_reached(self) -> bool:
+        """Whether it answers the bridge, and what is there was read."""
+        return self.ready and self.reach.status == "True" and not self.by_gitops
+
+    @property
     def has_inventory(self) -> bool:
         """Whether it gets what stands for Destinations: where Kratix is, Destinations themselves are."""
         return self.spec.place is Place.fleet

@@ -5,23 +5,22 @@ whose Promise it is kept off, so here the binding's version becomes the XR's com
 applied becomes the binding's status. A Promise's roll-out moves all others, wave after wave (translate/waves.py).
 
 The selector is applied under a manager of its own. What a person or a program set on an XR is not overruled: it counts
-as pinned.
+as pinned. What a binding selected is marked as such: while no bindings can be read, it stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
+from bridge.api.names import PINNED_ANNOTATION
 from bridge.clusters import APPLY
-from bridge.errors import ClusterError
+from bridge.errors import ApiError, ClusterError
 from bridge.events import News
 from bridge.observed import owned
 from bridge.store import Key
-from bridge.sync import kept, kinds, mirror, xrs
-from bridge.sync.asked import served
+from bridge.sync import kept, xrs
 from bridge.sync.bindings import Bindings, answer
 from bridge.sync.board import Outcome
 from bridge.sync.intake import Of
@@ -30,23 +29,19 @@ from bridge.sync.ledger import Ledger
 from bridge.sync.platform import Platform
 from bridge.sync.site import Site
 from bridge.sync.wards import said
-from bridge.translate import reply, waves
+from bridge.translate import progress, waves
 from bridge.translate.waves import LATEST, Member, Plan
 from function.api import names
-from function.api.errors import InvalidError, shorten
+from function.api.errors import InvalidError
 from function.api.promise import PROMISE_VERSION_LABEL
 
 NAME: Final = "versions"
 AGAIN: Final = 15.0
 SOON: Final = 0.5
 MANAGER: Final = f"{names.FIELD_MANAGER}-version"
-# Core may be asked for a version before it has made its CompositionRevision: it says there is none, and tries again
-# (internal/controller/apiextensions/composite/api.go).
-_PASSING: Final = 10.0
-# What core and the function say of an XR whose new version does not work.
-_BROKEN: Final = ("Denied", "Invalid", "InvalidInput", "PipelineFailed", "PipelineBlocked")
-
+_REFUSED: Final = (400, 401, 403, 405, 422)
 _Object = Mapping[str, Any]
+_XRs = Mapping[tuple[str, str], _Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,66 +92,54 @@ class Versions:
         steered = self.ledger.steered(promise.name)
         if not (rollout or bound or steered):
             _report(sites, _about(promise.name), "")
+            _say(sites, promise.name, {})
             return None
-        if rollout or bound:
+        there, unlisted = _listed(sites, promise)
+        found = list(self._found(sites, requests, bound, there, unlisted, now))
+        errors = self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
+        wrong = {**errors, **unlisted}
+        _say(sites, promise.name, {name: e for name, e in wrong.items() if name in unlisted or _is_refusal(e)})
+        if rollout or bound or wrong:
             self.ledger.steer(promise.name)  # when they are gone, what they left is looked at once more
-        try:
-            found = list(self._found(sites, promise, requests, bound, now))
-            self._bring(sites, promise.name, found, waves.plan(rollout, [each.member for each in found]), now)
-        except ClusterError:
-            self.ledger.steer(promise.name)
-            raise
-        return AGAIN if rollout or bound else None
-
-    def first(self, sites: Mapping[str, Site], of: Of, holding: frozenset[str]) -> str | None:
-        """The version that a request's XR is made on; empty for the newest, None while that is not known.
-
-        What is pinned, and what moves while a roll-out holds it back, would else run the newest before it is steered.
-
-        Args:
-            holding: The clusters that may have an XR of the request.
-
-        Raises:
-            ClusterError: Something that may work later.
-        """
-        bound, promise = self.bindings.of(of.promise), self.platform.promises.store.get(Key("", of.promise))
-        if bound is None or promise is None:
-            return None
-        pinned = {each.of: each.version for each in bound}.get((of.namespace, of.name), LATEST)
-        if pinned != LATEST:
-            return pinned
-        if waves.ANNOTATION not in (promise.packed.body["metadata"].get("annotations") or {}):
-            return ""
-        for site in (sites[name] for name in sorted(holding & sites.keys()) if _is_reached(sites[name])):
-            xr = _listed(site, of.promise, of).get((of.namespace, of.name))
-            if xr is not None:
-                return _selected(xr) or _applied(xr)
-        return ""
+        for name, each in wrong.items():
+            if name not in sites or not _is_refusal(each):
+                raise each
+        return AGAIN if rollout or bound or wrong else None
 
     def forget(self, sites: Mapping[str, Site], promise: str) -> None:
         """A Promise's requests are not mirrored any more: nothing is wrong with its roll-out."""
         _report(sites, _about(promise), "")
+        _say(sites, promise, {})
 
-    def _bring(self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str) -> None:
+    def _bring(
+        self, sites: Mapping[str, Site], promise: str, found: Sequence[_Found], plan: Plan, now: str
+    ) -> dict[str, ClusterError]:
+        """Select and answer, each by itself; returns what went wrong, by cluster, or "" where no XR is known."""
+        wrong: dict[str, ClusterError] = {}
         _report(sites, _about(promise), plan.stopped)
         if plan.message and not any(m.state == "unknown" and not m.said for m in (each.member for each in found)):
             self.tell(promise, _news(plan))
         for each in found:
-            if each.site is not None and each.xr is not None:
-                _select(each.site, each.xr, plan, each.member)
-            if each.binding is not None:
-                answer(self.platform, each.binding, each.member, now)
+            name = each.site.name if each.site is not None else ""
+            try:
+                if each.site is not None and each.xr is not None:
+                    _select(each.site, each.xr, plan, each.member)
+                if each.binding is not None:
+                    answer(self.platform, each.binding, each.member, now)
+            except ClusterError as error:
+                wrong.setdefault(name, error)
+        return wrong
 
     def _found(
         self,
         sites: Mapping[str, Site],
-        promise: kept.Promise,
         requests: Iterable[tuple[Of, kept.Request]],
         bound: Iterable[Binding],
+        there: Mapping[str, _XRs],
+        unlisted: Mapping[str, ClusterError],
         now: str,
     ) -> Iterator[_Found]:
         by_request = {each.of: each for each in bound}
-        there = {name: _listed(site, promise.name) for name, site in sites.items() if _is_seen(site, promise.name)}
         for of, request in requests:
             if not request.cluster:
                 continue
@@ -167,15 +150,22 @@ class Versions:
             at = next((name for name in (request.cluster, *sorted(there)) if key in there.get(name, ())), "")
             if at:
                 xr = there[at][key]
+                if not self.bindings.is_read and _is_marked(xr):
+                    pinned = progress.selected(xr)
                 yield _Found(_member(f"{at} {of.namespace}/{of.name}", xr, pinned, now), sites[at], xr, binding)
                 continue
             may = request.cluster, *sorted(self.ledger.holding(of))
             unseen = [name for name in may if name not in there]
             if unseen:
                 labels = request.packed.body["metadata"].get("labels") or {}
-                lost = any(_is_lost(self.platform, name, sites.get(name)) for name in unseen)
-                where, why = f"{unseen[0]} {of.namespace}/{of.name}", "its cluster is not reached" if lost else ""
-                yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=binding)
+                errors = [unlisted[name] for name in unseen if name in unlisted]
+                why = "its XRs cannot be listed" if any(map(_is_refusal, errors)) else ""
+                if any(_is_lost(self.platform, name, sites.get(name)) for name in unseen):
+                    why = "its cluster is not reached"
+                where = f"{unseen[0]} {of.namespace}/{of.name}"
+                # What may be listed again in a moment is no news for whoever reads the binding.
+                heard = binding if why or not errors else None
+                yield _Found(Member(where, labels, pinned, state="unknown", said=why), binding=heard)
 
 
 def _about(promise: str) -> str:
@@ -193,6 +183,31 @@ def _report(sites: Mapping[str, Site], about: str, refused: str) -> None:
         site.board.write("Request", about, Outcome(refused=refused) if refused else None)
 
 
+def _say(sites: Mapping[str, Site], promise: str, wrong: Mapping[str, ClusterError]) -> None:
+    """Note on each cluster what is wrong with the versions of its XRs."""
+    for name, site in sites.items():
+        outcome = Outcome(failed=str(wrong[name])) if name in wrong else None
+        site.board.write("Request", f"versions of Promise {promise}", outcome)
+
+
+def _is_refusal(error: ClusterError) -> bool:
+    """Whether a cluster refuses for good: it is asked again, but not at once."""
+    return isinstance(error, ApiError) and error.status in _REFUSED
+
+
+def _listed(sites: Mapping[str, Site], promise: kept.Promise) -> tuple[dict[str, _XRs], dict[str, ClusterError]]:
+    """The XRs of a Promise on each cluster that can be looked at, and why some do not list them."""
+    there: dict[str, _XRs] = {}
+    unlisted: dict[str, ClusterError] = {}
+    for name, site in sites.items():
+        if _is_seen(site, promise):
+            try:
+                there[name] = xrs.mirrored(site, promise)
+            except ClusterError as error:
+                unlisted[name] = error
+    return there, unlisted
+
+
 def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
     """Whether a cluster is not reached, and not only not yet, as when the process has just begun."""
     if site is None:
@@ -200,102 +215,49 @@ def _is_lost(platform: Platform, name: str, site: Site | None) -> bool:
     return site.reach.status == "False"
 
 
-def _is_reached(site: Site) -> bool:
-    return site.ready and site.reach.status == "True" and not site.by_gitops
-
-
-def _is_seen(site: Site, promise: str) -> bool:
+def _is_seen(site: Site, promise: kept.Promise) -> bool:
     """Whether XRs of a Promise can be listed there: without its XRD, none that is there would be found."""
-    return _is_reached(site) and bool(site.own(kinds.XRD, promise))
-
-
-def _listed(site: Site, promise: str, one: Of | None = None) -> dict[tuple[str, str], _Object]:
-    found: dict[tuple[str, str], _Object] = {}
-    query = {"labelSelector": mirror.selecting(promise, one)}
-    for made in site.own(kinds.XRD, promise):
-        resource = xrs.kind_of(made.seen.manifest)
-        if resource is None:
-            continue
-        for xr in served(site.cluster, resource, query, f"list {resource.plural}"):
-            of = reply.subject(xr)
-            if of is not None:
-                found[of[1], of[2]] = xr
-    return found
+    return site.is_reached and bool(xrs.made_of(site, promise))
 
 
 def _member(where: str, xr: _Object, pinned: str, now: str) -> Member:
     metadata = xr["metadata"]
-    selected = _selected(xr)
+    selected = progress.selected(xr)
     by_others = selected and not _is_ours(xr)
-    state, why = _state(xr, selected, now)
+    state, why = progress.state(xr, selected, now)
     return Member(
         where,
         metadata.get("labels") or {},
         selected if by_others else pinned,
         selected,
-        _applied(xr),
+        progress.applied(xr),
         state,
         why,
     )
 
 
-def _at(value: object, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _selected(xr: _Object) -> str:
-    labels = _at(xr, "spec", "crossplane", "compositionRevisionSelector", "matchLabels")
-    return str(_at(labels, PROMISE_VERSION_LABEL) or "")
-
-
-def _applied(xr: _Object) -> str:
-    """The version that the function ran for it last (function/status.py)."""
-    return str(_at(xr, "status", "kratix", "promise", "version") or "")
-
-
 def steers(xr: _Object) -> bool:
     """Whether this bridge selects the version that an XR follows."""
-    return bool(_selected(xr)) and _is_ours(xr)
+    return bool(progress.selected(xr)) and _is_ours(xr)
+
+
+def _is_marked(xr: _Object) -> bool:
+    """Whether this bridge selects the version that an XR follows, as a ResourceBinding said."""
+    return steers(xr) and PINNED_ANNOTATION in (xr["metadata"].get("annotations") or {})
 
 
 def _is_ours(xr: _Object) -> bool:
     return any(entry.get("manager") == MANAGER for entry in xr["metadata"].get("managedFields") or ())
 
 
-def _state(xr: _Object, selected: str, now: str) -> tuple[waves.State, str]:
-    told: dict[str, _Object] = {c["type"]: c for c in _at(xr, "status", "conditions") or ()}
-    synced = told.get("Synced", {})
-    generation = xr["metadata"].get("generation") or 0
-    if synced.get("status") == "False" and synced.get("observedGeneration", -1) >= generation:
-        if _seconds(synced.get("lastTransitionTime"), now) < _PASSING:
-            return "moving", ""
-        return "failing", shorten(str(synced.get("message") or synced.get("reason")), 200)
-    if selected and _applied(xr) != selected:
-        return "moving", ""  # what else it says is of the version before
-    for type_ in (names.CHECKS_PASSED, names.WORKFLOW_COMPLETED, names.DELIVERED):
-        condition = told.get(type_, {})
-        if condition.get("status") == "False" and condition.get("reason") in _BROKEN:
-            return "failing", shorten(str(condition.get("message")), 200)
-    return ("good", "") if told.get("Ready", {}).get("status") == "True" else ("moving", "")
-
-
-def _seconds(since: object, now: str) -> float:
-    """How long ago something was; long ago where nobody says when."""
-    try:
-        return (datetime.fromisoformat(now) - datetime.fromisoformat(str(since))).total_seconds()
-    except (ValueError, TypeError):  # no time, or one without a zone
-        return _PASSING
-
-
 def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
     wanted = plan.wanted[member.name]
-    if wanted == member.selected or "deletionTimestamp" in xr["metadata"]:
+    is_said = not steers(xr) or _is_marked(xr) == bool(member.pinned)
+    if (wanted == member.selected and is_said) or "deletionTimestamp" in xr["metadata"]:
         return
     if not wanted and not _is_ours(xr):
         return
-    _steer(site, xr, wanted)
+    _steer(site, xr, wanted, pinned=bool(member.pinned))
 
 
 def keep(site: Site, xr: _Object) -> None:
@@ -304,8 +266,8 @@ def keep(site: Site, xr: _Object) -> None:
     Raises:
         ClusterError: Something that may work later.
     """
-    if _selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
-        _steer(site, xr, _selected(xr))
+    if progress.selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
+        _steer(site, xr, progress.selected(xr), pinned=False)  # `reconcile` says so of what is
 
 
 def selecting(version: str) -> dict[str, Any]:
@@ -313,14 +275,20 @@ def selecting(version: str) -> dict[str, Any]:
     return {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: version}}} if version else {}
 
 
-def _steer(site: Site, xr: _Object, version: str) -> None:
+def _steer(site: Site, xr: _Object, version: str, *, pinned: bool) -> None:
     metadata = xr["metadata"]
+    marks = {PINNED_ANNOTATION: "true"} if pinned else {}
     found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))
     body = {
         "apiVersion": xr["apiVersion"],
         "kind": xr["kind"],
         # With its UID, so that one that is gone is not made anew.
-        "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace"), "uid": metadata["uid"]},
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace"),
+            "uid": metadata["uid"],
+            "annotations": marks,
+        },
         "spec": {"crossplane": selecting(version)},
     }
     body["metadata"] = {key: value for key, value in body["metadata"].items() if value}

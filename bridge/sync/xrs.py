@@ -8,10 +8,12 @@ from typing import Any
 from bridge.clusters import Query
 from bridge.errors import ApiError
 from bridge.resources import Resource, UnknownKindError
-from bridge.sync import kinds
+from bridge.sync import kept, kinds, mirror
 from bridge.sync.asked import served
+from bridge.sync.intake import Of
 from bridge.sync.kept import Made
 from bridge.sync.site import Site
+from bridge.translate import reply
 from function.api import names
 
 
@@ -68,6 +70,34 @@ def made_here(site: Site, xrd: str) -> tuple[Made, Resource] | None:
     made = site.get(kinds.XRD, xrd)
     resource = kind_of(made.seen.manifest) if made is not None and site.owns(made) else None
     return None if made is None or resource is None else (made, resource)
+
+
+def made_of(site: Site, promise: kept.Promise) -> list[Made]:
+    """The XRDs of a Promise there, also one that was applied just now, which a watch may not show yet."""
+    found = {made.name: made for made in site.own(kinds.XRD, promise.name)}
+    made = site.seen(kinds.XRD, promise.xrd(site.spec.prefix))
+    if made is not None and made.of == promise.name and site.owns(made):
+        found[made.name] = made
+    return list(found.values())
+
+
+def mirrored(site: Site, promise: kept.Promise, one: Of | None = None) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The XRs that mirror requests of a Promise, or one of them, by the request's namespace and name.
+
+    Raises:
+        ClusterError: They cannot be listed.
+    """
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    query = {"labelSelector": mirror.selecting(promise.name, one)}
+    for made in made_of(site, promise):
+        resource = kind_of(made.seen.manifest)
+        if resource is None:
+            continue
+        for xr in served(site.cluster, resource, query, f"list {resource.plural}"):
+            of = reply.subject(xr)
+            if of is not None:
+                found[of[1], of[2]] = xr
+    return found
 
 
 def _has_crd(site: Site, name: str, doing: str) -> bool:

@@ -61,13 +61,20 @@ def inventory(
         group = manifest["apiVersion"].partition("/")[0]
         documents.setdefault(f"{manifest['kind'].lower()}.{group}.yaml", []).append(manifest)
     labels = {names.INVENTORY_LABEL: "true"}
-    identity = ("inventory", *_given(site))
-    name = names.bounded("destination-inventory", *identity)
-    return _work(name, "destination-inventory", identity, labels, documents, selector)
+    return _work(inventory_name(site), "destination-inventory", _inventory(site), labels, documents, selector)
+
+
+def inventory_name(site: str = "") -> str:
+    """The name of that Work."""
+    return names.bounded("destination-inventory", *_inventory(site))
+
+
+def _inventory(site: str) -> tuple[str, ...]:
+    return "inventory", *_given(site)
 
 
 def published(work_: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a Work of `publication` brings there, read back.
+    """What a Work of `publication` or `inventory` brings there, read back.
 
     Raises:
         ValueError: Its content is not what this module writes.

@@ -6,7 +6,7 @@ reads is copied: a Destination's spec says where its state store is, which is no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bridge.translate.api import mapping
@@ -93,6 +93,27 @@ def provider_configs(destination: Mapping[str, Any]) -> Iterator[dict[str, Any]]
             "metadata": {"name": config, "labels": {INVENTORY_LABEL: "true"}},
             "spec": {"credentials": {"source": "Secret", "secretRef": reference}},
         }
+
+
+def of(manifests: Iterable[Mapping[str, Any]], destination: str) -> list[Mapping[str, Any]]:
+    """What of an inventory stands for a Destination: its EnvironmentConfig, and the ProviderConfigs that it names."""
+    by_name = {_key(each): each for each in manifests}
+    config = by_name.get((ENVIRONMENT_CONFIG_API_VERSION, "EnvironmentConfig", _own_name(destination)))
+    if config is None:
+        return []
+    given = _at(config, "data", "annotations", PROVIDER_CONFIG_ANNOTATION) or destination
+    ways = (by_name.get((*kind, str(given))) for kind in _PROVIDER_CONFIGS)
+    return [config, *(way for way in ways if way is not None)]
+
+
+def _key(manifest: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(manifest.get("apiVersion")), str(manifest.get("kind")), str(_at(manifest, "metadata", "name"))
+
+
+def _at(value: object, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _identity(destination: Mapping[str, Any]) -> tuple[str, Mapping[str, str], Mapping[str, str]]:

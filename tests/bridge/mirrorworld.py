@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from bridgeworld import CACHES, CLUSTER_KINDS, PLATFORM_KINDS, Manifest, World, bridge
+from bridgeworld import CACHES, CLUSTER_KINDS, PLATFORM_KINDS, Manifest, World, bridge, held
 from fakeapi import FakeApi
 
 import promises
@@ -129,15 +129,23 @@ def mirrored_world(
     records: bool = True,
     others: tuple[Resource, ...] = (),
     on: tuple[str, ...] | None = None,
+    behind: Resource | None = None,
     **specs: Manifest,
 ) -> Iterator[Mirrored]:
-    """One with CrossplaneClusters and a Promise that is mirrored to them, or to some of them."""
+    """One with CrossplaneClusters and a Promise that is mirrored to them, or to some of them.
+
+    Args:
+        on: Those to which; all by default.
+        behind: A kind that no watch on the clusters shows anything of that was not there before.
+    """
     with ExitStack() as stack:
         platform_kinds = (*PLATFORM_KINDS, REQUESTS, *((RECORDS,) if records else ()), *others)
         platform = stack.enter_context(FakeApi(*platform_kinds))
         remote = (kinds.CONFIG_MAP, kinds.EVENT, kinds.SECRET, kinds.NAMESPACE)
         fakes = {name: stack.enter_context(FakeApi(*CLUSTER_KINDS, *remote)) for name in clusters}
         working = stack.enter_context(bridge(platform))
+        for fake in fakes.values() if behind else ():
+            stack.enter_context(held(fake, "GET", behind.path(), "watch"))
         world = Mirrored(platform, fakes, working)
         for name in clusters:
             world.site(name, **specs.get(name.replace("-", "_"), {}))

@@ -9,7 +9,7 @@ import pytest
 from bridgeworld import CACHES, NARROW, SIZE, World, cache, one_cluster, published, world
 
 from bridge.sync import kinds
-from bridge.translate import inventory
+from bridge.translate import gitops, inventory
 
 Manifest = dict[str, Any]
 DESTINATION = "kratix.fn.crossplane.io/destination"
@@ -71,6 +71,27 @@ def test_a_destination_that_holds_something_is_kept_and_marked(one: World, by: s
     one.until("and the way to it", lambda: not one.there("eu-1", kinds.CLUSTER_PROVIDER_CONFIG))
 
 
+def test_a_destination_that_holds_something_keeps_the_way_to_it(one: World):
+    """Without the annotation, or under another name, nobody could take away what is there."""
+    eu = one.clusters["eu-1"]
+    secret = {inventory.KUBECONFIG_ANNOTATION: "crossplane-system/dev"}
+    one.put(destination("dev", **secret))
+    one.until("it is there", lambda: one.there("eu-1", kinds.CLUSTER_PROVIDER_CONFIG))
+    eu.put(kinds.OBJECTS[1], "placed", "team", labels={DESTINATION: "dev"})
+    one.put(destination("dev"))
+    reason = "ClusterProviderConfig dev is not wanted any more, and Object team/placed is placed on it"
+    kept = [{"kind": "Destination", "name": "dev", "reason": reason}]
+    one.until("it is reported", lambda: one.status("eu-1")["kept"] == kept)
+    assert one.status("eu-1")["counts"]["deleting"] == 0, "the Destination is there"
+    one.put(destination("dev", **secret, **{"kratix.fn.crossplane.io/provider-config": "renamed"}))
+    one.until("the other is there", lambda: len(one.there("eu-1", kinds.CLUSTER_PROVIDER_CONFIG)) == 2)
+    one.settled()
+    assert list(one.there("eu-1", kinds.CLUSTER_PROVIDER_CONFIG)) == ["dev", "renamed"]
+    eu.delete(kinds.OBJECTS[1], "placed", "team")
+    one.bridge.fleet.sites["eu-1"].add("destination", ["dev"])  # as it does itself after a while
+    one.until("it goes", lambda: list(one.there("eu-1", kinds.CLUSTER_PROVIDER_CONFIG)) == ["renamed"])
+
+
 def test_two_destinations_with_one_provider_config(one: World):
     named = {inventory.KUBECONFIG_ANNOTATION: "n/s", "kratix.fn.crossplane.io/provider-config": "shared"}
     one.put(destination("a", **named))
@@ -102,6 +123,42 @@ def test_with_gitops_works_hold_what_there_is_to_publish():
         assert "would break XRs that could not be counted" in made.status("git")["refused"][0]["reason"]
         made.platform.delete(kinds.PROMISE, "cache")
         made.until("its Work goes", lambda: len(made.platform.there(kinds.WORK)) == 1)
+
+
+@pytest.mark.parametrize("others", [[], ["test"]])
+def test_with_gitops_a_destination_that_cannot_be_read_any_more_stays_as_it_was(others: list[str]):
+    """An agent prunes what is left out, and the function would move what is placed on it elsewhere."""
+
+    def held(made: World) -> list[tuple[str, str, str]]:
+        work = next(w for w in made.platform.there(kinds.WORK).values() if "inventory" in w["metadata"]["name"])
+        found = gitops.published(work)
+        return sorted((m["kind"], m["metadata"]["name"], str(m.get("data", {}).get("labels"))) for m in found)
+
+    with world() as made:
+        secret = {inventory.KUBECONFIG_ANNOTATION: "crossplane-system/dev"}
+        config = {"kratix.fn.crossplane.io/provider-config": "way"}
+        made.put(destination("dev", {"crossplane": "enabled"}, **secret, **config))
+        for name in others:
+            made.put(destination(name))
+        made.site("git", gitops={})
+        made.until_synced("git")
+        before = held(made)
+        assert [each[:2] for each in before if each[1] in ("destination-dev", "way")] == [
+            ("ClusterProviderConfig", "way"),
+            ("EnvironmentConfig", "destination-dev"),
+            ("ProviderConfig", "way"),
+        ]
+        made.put(destination("dev", {"crossplane": "enabled"}, **{inventory.KUBECONFIG_ANNOTATION: "x"}))
+        made.until("it is refused", lambda: made.condition("git", "Synced")[1] == "Refused")
+        made.settled()
+        assert held(made) == before
+        if others:
+            made.put(destination("test", {"environment": "new"}))
+            made.until("others follow", lambda: held(made) != before)
+            assert [each for each in held(made) if "test" not in each[1]] == [e for e in before if "test" not in e[1]]
+        for name in ("dev", *others):
+            made.platform.delete(kinds.DESTINATION, name)
+        made.until("what is gone goes", lambda: not made.platform.there(kinds.WORK))
 
 
 def test_with_gitops_and_no_destination_nothing_is_written_anywhere():

@@ -51,6 +51,21 @@ def test_what_core_says_before_any_function_is_called_is_seen(one: Mirrored):
     one.until("it is told", lambda: one.said().get("conditions") == [broken])
 
 
+@pytest.mark.parametrize("where", [{"name": "orders/a"}, {"name": ""}, {"namespace": "team-a/b"}])
+def test_an_event_about_what_no_object_is_called_is_no_work(one: Mirrored, where: dict[str, str]):
+    """An API server takes any text there, and whoever may create events can write one."""
+    site = one.bridge.fleet.sites["eu-1"]
+    about = {"apiVersion": CACHES.api_version, "kind": "Cache", "namespace": TEAM, "name": "orders", **where}
+    one.clusters["eu-1"].put(kinds.EVENT, "odd.1", TEAM, type="Warning", regarding=about)
+    watch = next(w for _, w in one.bridge.mirrors.watches if w.resource is kinds.EVENT)
+    marker = {**about, "namespace": TEAM, "name": "marker"}
+    one.clusters["eu-1"].put(kinds.EVENT, "marker.1", TEAM, type="Warning", regarding=marker)
+    one.until("both were seen", lambda: watch.store.get(Key(TEAM, "marker.1")))
+    one.settled()
+    assert site.queue.numbers().retries == 0
+    assert watch.store.get(Key(TEAM, "odd.1")) is None
+
+
 def test_what_nothing_says_is_found_by_a_sweep(one: Mirrored):
     one.request()
     one.placed()

@@ -63,6 +63,25 @@ def test_nothing_is_written_twice(world: World):
     assert len(world.platform.asked("write")) == written
 
 
+@pytest.mark.parametrize("round_between", [False, True])
+def test_a_request_that_is_made_again_under_its_name_is_told(world: World, round_between: bool):
+    """Its XR may be the same, and its generation is 1 again."""
+    world.request()
+    world.xr(SYNCED, READY)
+    world.reply()
+    assert len(world.memory.told) == 1
+    [record] = world.platform.there(RECORD)
+    world.platform.delete(REQUEST, "orders", "team-a")
+    world.platform.delete(RECORD, record.name, "team-a")
+    if round_between:
+        world.reply()
+        assert world.memory.told == {}, "what is gone is not remembered"
+    world.request()
+    world.reply()
+    assert world.status()["crossplane"]["message"] == "it is ready"
+    assert [each["state"] for each in world.records()] == ["healthy"]
+
+
 def test_what_an_xr_no_longer_says_goes(world: World):
     world.request()
     world.xr(SYNCED, READY, endpoint="db.example.org")
@@ -103,6 +122,15 @@ def test_who_writes_xrs_cannot_write_into_any_request(world: World):
     world.reply()
     assert world.status() == {"crossplane": forged}
     assert world.records() == []
+
+
+def test_who_writes_xrs_cannot_have_another_one_counted_as_lost(world: World):
+    world.request()
+    world.xr(SYNCED, READY)
+    [labels] = [xr["metadata"]["labels"] for xr in world.cloud.there(XR).values()]
+    world.cloud.put(XR, "z-forged", "team-a", labels=labels, spec={}, status={"conditions": [SYNCED]})
+    world.reply()
+    assert [record["state"] for record in world.records()] == ["healthy"]
 
 
 def test_xrs_without_a_request_are_left_alone(world: World):

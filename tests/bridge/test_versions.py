@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from bridgeworld import CACHES, bridge, held
 from fakeapi import Fault
-from mirrorworld import READY, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
+from mirrorworld import SYNCED, TEAM, Mirrored, mirrored, mirrored_world
+from versionworld import ROLLOUT, binding, births, rollout, runs, selected, told, until
 
 from bridge.store import Key
 from bridge.sync import bindings, kinds, requests, versions
 from bridge.sync.site import Task
 
-Manifest = dict[str, Any]
-ROLLOUT = "bridge.kratix.io/rollout"
 BROKEN = {"type": "WorkflowCompleted", "status": "False", "reason": "PipelineFailed", "message": "pipeline x failed"}
 
 
@@ -24,42 +22,6 @@ BROKEN = {"type": "WorkflowCompleted", "status": "False", "reason": "PipelineFai
 def one() -> Iterator[Mirrored]:
     with mirrored_world("eu-1", others=(bindings.BINDING,)) as world:
         yield world
-
-
-def binding(world: Mirrored, version: str, name: str = "orders") -> None:
-    spec = {"version": version, "promiseRef": {"name": "cache"}, "resourceRef": {"name": name, "namespace": TEAM}}
-    before = world.platform.there(bindings.BINDING).get(Key(TEAM, name)) or {}
-    world.platform.put(
-        bindings.BINDING, name, TEAM, spec=spec, **({"status": before["status"]} if "status" in before else {})
-    )
-
-
-def told(world: Mirrored, name: str = "orders") -> tuple[str, str, Any, Any]:
-    status = world.platform.there(bindings.BINDING)[Key(TEAM, name)].get("status") or {}
-    [condition] = status.get("conditions") or [{}]
-    reason, message = condition.get("reason", ""), condition.get("message", "")
-    return reason, message, status.get("lastAppliedVersion"), status.get("failedVersion")
-
-
-def selected(world: Mirrored, cluster: str, name: str = "orders") -> str:
-    found = world.xr(cluster, name) or {}
-    selector = found.get("spec", {}).get("crossplane", {}).get("compositionRevisionSelector", {})
-    return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
-
-
-def until(world: Mirrored, what: str, holds: Any, show: Any = lambda: "") -> None:
-    def looked() -> bool:
-        world.bridge.queue.add(Task(versions.NAME, "", "cache"))
-        return bool(holds())
-
-    world.until(what, looked, show)
-
-
-def runs(world: Mirrored, cluster: str, version: str, *conditions: Manifest, name: str = "orders") -> None:
-    """Core and the function have done it: this version is applied."""
-    world.becomes(
-        cluster, *(conditions or (SYNCED, READY)), name=name, kratix={"promise": {"name": "cache", "version": version}}
-    )
 
 
 def test_a_binding_pins_its_requests_xr_and_hears_of_it(one: Mirrored):
@@ -120,7 +82,7 @@ def test_what_somebody_set_on_an_xr_is_not_overruled(one: Mirrored):
     with api.changed:
         api.store(CACHES, {**there, "spec": {**there["spec"], "crossplane": {"compositionRevisionSelector": selector}}})
     binding(one, "v2.0.0")
-    one.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v3.0.0"})}))
+    rollout(one, "v3.0.0", {})
     until(one, "the binding hears of it", lambda: told(one)[1] == "version v1.0.0 is applied")
     assert selected(one, "eu-1") == "v1.0.0"
 
@@ -137,11 +99,8 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
         def on() -> dict[str, str]:
             return {name: selected(world, cluster, name) for name, cluster in where.items()}
 
-        def rollout(version: str) -> None:
-            waves = {"version": version, "waves": [{"env": "dev"}, {"env": "prod"}]}
-            world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
-
-        rollout("v2.0.0")
+        waves = {"env": "dev"}, {"env": "prod"}
+        rollout(world, "v2.0.0", *waves)
         v1, v2 = "v1.0.0", "v2.0.0"
         first = {"one": v2, "two": v2, "three": v1, "four": v1, "five": v1}
         until(world, "the first wave begins", lambda: on() == first, show=on)
@@ -159,7 +118,7 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
         runs(world, where["two"], "v2.0.0", name="two")
         until(world, "the second wave begins", lambda: on() == {**first, "three": v2, "four": v2}, show=on)
         until(world, "nothing is refused", lambda: refused("eu-1") == refused("eu-2") == [])
-        rollout("v1.0.0")
+        rollout(world, "v1.0.0", *waves)
         back = {**first, "one": v1, "two": v1, "three": v2, "four": v2}
         until(world, "the first goes back", lambda: on() == back, show=on)
         for name in ("one", "two"):
@@ -228,7 +187,7 @@ def test_a_roll_out_that_went_while_its_cluster_was_lost_holds_nobody_back(one: 
     one.request(labels={"env": "dev"})
     one.placed()
     runs(one, "eu-1", "v1.0.0")
-    one.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v1.0.0", "waves": [{"env": "dev"}]})}))
+    rollout(one, "v1.0.0", {"env": "dev"})
     one.until("it selects it", lambda: selected(one, "eu-1") == "v1.0.0")
     one.clusters["eu-1"].close()
     one.until("it is lost", lambda: one.condition("eu-1", "Reachable")[0] == "False")
@@ -255,18 +214,6 @@ def test_a_bridge_that_begins_unpins_nothing_before_it_has_read_what_is_pinned(o
         again.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])
         one.settled()
         assert selected(one, "eu-1") == "v1.0.0"
-
-
-def births(world: Mirrored, cluster: str, name: str = "orders") -> list[str]:
-    """The versions that XRs of a name were made on, in the order in which they were made."""
-    events = world.clusters[cluster].history[CACHES]
-    made = [manifest for _, kind, manifest in events if kind == "ADDED" and manifest["metadata"]["name"] == name]
-    return [_version(xr) for xr in made]
-
-
-def _version(xr: Manifest) -> str:
-    selector = xr["spec"].get("crossplane", {}).get("compositionRevisionSelector", {})
-    return str(selector.get("matchLabels", {}).get("kratix.io/promise-version", ""))
 
 
 def test_what_is_pinned_is_made_on_its_version(one: Mirrored):
@@ -312,8 +259,7 @@ def test_what_moves_while_a_roll_out_holds_it_back_is_made_on_the_version_that_i
         for name, env in (("one", "dev"), ("two", "prod")):
             world.request(name, labels={"env": env})
             runs(world, world.placed(name), "v1.0.0", name=name)
-        waves = {"version": "v2.0.0", "waves": [{"env": "dev"}, {"env": "prod"}]}
-        world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+        rollout(world, "v2.0.0", {"env": "dev"}, {"env": "prod"})
         old = world.where("two")[0]
         until(world, "it is held back", lambda: selected(world, old, "two") == "v1.0.0")
         new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
@@ -332,8 +278,7 @@ def test_a_wave_is_not_through_while_one_of_it_moves():
         old = where["one"]
         new = {"eu-1": "eu-2", "eu-2": "eu-1"}[old]
         later = next(name for name, cluster in where.items() if cluster == new)
-        waves = {"version": "v2.0.0", "waves": [{"env": "dev"}, {"env": "prod"}]}
-        world.put(mirrored(annotations={ROLLOUT: json.dumps(waves)}))
+        rollout(world, "v2.0.0", {"env": "dev"}, {"env": "prod"})
         until(world, "the second wave is held back", lambda: selected(world, new, later) == "v1.0.0")
         with held(world.clusters[new], "PATCH", CACHES.path(TEAM, "one")) as gate:
             world.drain(old)
@@ -349,5 +294,5 @@ def test_an_older_kratix_has_no_bindings_and_roll_outs_work():
         world.request(labels={"env": "dev"})
         world.placed()
         runs(world, "eu-1", "v1.0.0")
-        world.put(mirrored(annotations={ROLLOUT: json.dumps({"version": "v2.0.0", "waves": [{"env": "dev"}]})}))
+        rollout(world, "v2.0.0", {"env": "dev"})
         until(world, "it is moved", lambda: selected(world, "eu-1") == "v2.0.0")
