@@ -126,10 +126,11 @@ def _table(figures: Sequence[Figure]) -> str:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    spread = f"{_number(min(figure.values))} to {_number(max(figure.values))}" if len(figure.values) > 1 else ""
-    bound = "" if figure.bound is None else f"{_number(figure.bound)}{figure.unit}"
-    return figure.of, f"{_number(figure.median)}{figure.unit}", spread, bound, figure.verdict, figure.note
+    spread = f"{number(min(figure.values))} to {number(max(figure.values))}" if len(figure.values) > 1 else ""
+    bound = "" if figure.bound is None else f"{number(figure.bound)}{figure.unit}"
+    return figure.of, f"{number(figure.median)}{figure.unit}", spread, bound, figure.verdict, figure.note
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value as it is shown."""
     return f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
