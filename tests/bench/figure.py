@@ -110,6 +110,18 @@ def write(figures: Sequence[Figure], page: Path, part: str) -> None:
     page.write_text(_place(part).sub(lambda _: f"{begin}\n\n{_table(figures)}\n{end}", text), encoding="utf-8")
 
 
+def median_on(page: Path, of: str) -> float:
+    """The median of a figure that a page has, of an earlier run.
+
+    Raises:
+        ValueError: The page has no such figure.
+    """
+    found = re.search(rf"^\| {re.escape(of)} \| ([0-9.e+-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{page.name} has no figure '{of}'")
+    return float(found[1])
+
+
 def _ends(part: str) -> tuple[str, str]:
     return f"<!-- bench {part}: begin -->", f"<!-- bench {part}: end -->"
 
