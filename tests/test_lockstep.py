@@ -2,16 +2,19 @@
 
 Both start from the same state. The simulated core reconciles once; the real reconciler renders the same XR with the same
 composed resources and the same cluster, calling the same function process. What they compose, the conditions, the
-status and the events must be equal; then Kratix and provider-kubernetes (simulated) act, and the next reconcile comes.
+status, the events and how often the function is called must be equal; then Kratix and provider-kubernetes (simulated)
+act, and the next reconcile comes.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from concurrent import futures
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import grpc
 import pytest
 
 from bridge import folder
@@ -41,28 +44,62 @@ def function() -> Iterator[str]:
         yield address
 
 
+class Counting(grpc.GenericRpcHandler):
+    """Hands calls on as they are, and counts them."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self.calls = 0
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        call = self._channel.unary_unary(details.method)
+
+        def answer(content: bytes, _: grpc.ServicerContext) -> bytes:
+            self.calls += 1
+            return call(content)
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@contextmanager
+def counting(address: str) -> Iterator[tuple[str, Counting]]:
+    """Where a function can be called as at this address, and how often it was."""
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    with grpc.insecure_channel(address) as channel:
+        count = Counting(channel)
+        server.add_generic_rpc_handlers((count,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield f"127.0.0.1:{port}", count
+        server.stop(None).wait()
+
+
 @pytest.mark.parametrize(("name", "index"), SCENES)
 def test_simulate_does_what_the_real_reconciler_does(name: str, index: int, function: str) -> None:
     scene, found = example.load(name), EXAMPLES[name]
     case = found.cases[index]
     with ExitStack() as stack:
         targets = stack.enter_context(example.targets(scene, function))
+        counted, count = stack.enter_context(counting(function))
         pipeline = [
             steps.Step(s.name, stack.enter_context(simulate.connected(targets[s.function])), s.input, s.requirements)
             for s in case.steps
         ]
+        ours = {step.name for step in case.steps if step.is_ours}
         state = simulate.start(case.xr, simulate.Cluster.of(found.objects), case.observed)
         for turn_number in range(TURNS):
+            count.calls = 0
             rendered = render(
                 state.body,
                 scene.composition,
                 scene.functions,
-                targets=targets,
+                targets={**targets, example.OURS: counted},
                 # Not the XR: render keeps one store, and this copy has no references to its composed resources.
                 required=[body for ref, body in state.cluster.objects.items() if ref != state.xr],
                 observed=[state.cluster.objects[ref] for ref in state.composed.values()],
             )
             turn = simulate.reconcile(state, pipeline)
+            assert sum(call.step in ours for call in turn.calls) == count.calls, f"reconcile {turn_number + 1}"
             _same(turn, rendered, f"reconcile {turn_number + 1}")
             after = simulate.settle(turn.state)
             if after == state:

@@ -88,8 +88,9 @@ class Rounds:
 def call(step: Step, base: fnv1.RunFunctionRequest, cluster: Reader) -> Rounds:
     """Call a step's function until its requirements are stable.
 
-    As in FetchingFunctionRunner: a fatal response ends the rounds, and so does a first response whose requirements the
-    first request answered already.
+    As in FetchingFunctionRunner of Crossplane 2.3: a fatal response ends the rounds, and so do two in a row that
+    require the same. A function that requires anything is called twice at least, even where the first request had all
+    of it. (Crossplane's main branch ends there, after one call: the second request would be the same one.)
     """
     try:
         request = _first(step, base, cluster)
@@ -97,16 +98,15 @@ def call(step: Step, base: fnv1.RunFunctionRequest, cluster: Reader) -> Rounds:
         return Rounds((), str(error))
     given = {name: request.required_resources[name] for name in request.required_resources}
     calls: list[Call] = []
-    before = fnv1.Requirements()
+    before: fnv1.Requirements | None = None
     for _ in range(MAX_ROUNDS):
         made = Call(step.name, request, step.runner(request))
         calls.append(made)
-        wanted = made.response.requirements
-        if made.fatal or (len(calls) > 1 and wanted == before):
+        # Core tells requirements that are not there from empty ones (proto.Equal).
+        wanted = made.response.requirements if made.response.HasField("requirements") else None
+        if made.fatal or wanted == before:
             return Rounds(tuple(calls))
         request = _next(made, cluster, given)
-        if len(calls) == 1 and _answered(request) == _answered(made.request):
-            return Rounds(tuple(calls))
         before = wanted
     why = f"requirements didn't stabilize after the maximum number of iterations ({MAX_ROUNDS - 1})"
     return Rounds(tuple(calls), f'cannot run Composition pipeline step "{step.name}": {why}')
@@ -163,10 +163,6 @@ def _next(made: Call, cluster: Reader, given: Mapping[str, fnv1.Resources]) -> f
         if name not in request.required_resources:
             request.required_resources[name].CopyFrom(resources)
     return request
-
-
-def _answered(request: fnv1.RunFunctionRequest) -> tuple[dict[str, fnv1.Resources], dict[str, fnv1.Resources]]:
-    return dict(request.required_resources.items()), dict(request.extra_resources.items())
 
 
 def _resolve(target: fnv1.Resources, selector: fnv1.ResourceSelector, cluster: Reader) -> None:

@@ -36,7 +36,8 @@ from testbed.versions import KRATIX_MANAGER
 
 OURS_RATE = "core with function-kratix: XRs reconciled"
 EMPTY_RATE = "core with the empty function: XRs reconciled"
-_OURS, _EMPTY = FUNCTION, "function-empty"
+WRITES = "core with {}: writes to the API server in a reconcile"
+OURS, _EMPTY = FUNCTION, "function-empty"
 # Once without and once with what the function requires: core has no other way to find that nothing more is required.
 _CALLS = 2.0
 _LONG = 900.0
@@ -61,6 +62,7 @@ class _Turn:
     waiting: int
     reconciles: float
     writes: float
+    reads: float
     cpu: Mapping[str, float]
 
 
@@ -71,7 +73,7 @@ class _World:
     client: Cluster
     threads: ThreadPoolExecutor
     scene: example.Example
-    turns: dict[str, list[_Turn]] = field(default_factory=lambda: {_OURS: [], _EMPTY: []})
+    turns: dict[str, list[_Turn]] = field(default_factory=lambda: {OURS: [], _EMPTY: []})
 
     def turn(self, function: str) -> None:
         """Make all XRs, wait for them, delete them again."""
@@ -81,8 +83,8 @@ class _World:
         eventually("all XRs are done", lambda: self._done(function) >= len(xrs), timeout=_LONG)
         used = watch.stop()
         after = self._counted(function)
-        calls, waiting, reconciles, writes = (new - old for new, old in zip(after, before, strict=True))
-        self.turns[function].append(_Turn(used.seconds, int(calls), int(waiting), reconciles, writes, used.cpu))
+        calls, waiting, reconciles, writes, reads = (new - old for new, old in zip(after, before, strict=True))
+        self.turns[function].append(_Turn(used.seconds, int(calls), int(waiting), reconciles, writes, reads, used.cpu))
         say(f"{function}: {len(xrs)} XRs in {used.seconds:.1f} s, {calls:.0f} calls in {reconciles:.0f} reconciles")
         list(self.threads.map(self._delete, xrs))
         eventually("all XRs are gone", lambda: not self._listed(), timeout=_LONG)
@@ -90,7 +92,7 @@ class _World:
     def _xr(self, number: int, function: str) -> dict[str, Any]:
         body = dict(self.scene.xrs["xr-prod"])
         composition = self.scene.composition["metadata"]["name"]
-        name = composition if function == _OURS else f"{composition}.empty"
+        name = composition if function == OURS else f"{composition}.empty"
         crossplane = {"compositionRef": {"name": name}}
         return {
             **body,
@@ -119,27 +121,28 @@ class _World:
 
     def _done(self, function: str) -> int:
         time.sleep(0.4)
-        return sum(_is_done(xr, works=function == _OURS) for xr in self._listed())
+        return sum(_is_done(xr, works=function == OURS) for xr in self._listed())
 
     def _pids(self, function: str) -> dict[str, int]:
         plane, run = self.testbed.plane, self.testbed.run
         named = {"kube-apiserver": "kube-apiserver", "etcd": "etcd", "core": "crossplane-core", "function": function}
         return {name: run.pid(plane.process(process)) for name, process in named.items()}
 
-    def _counted(self, function: str) -> tuple[float, float, float, float]:
-        """Calls and those of them that waited, by the function; reconciles, by core; writes, by the API server."""
+    def _counted(self, function: str) -> tuple[float, float, float, float, float]:
+        """Calls and those that waited, by the function; reconciles, by core; writes and reads, by the API server."""
         file = _counts(self.testbed, function)
         told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"calls": 0, "waiting": 0}
         core = self._page(self.testbed.plane.port(_METRICS))
         reconciles = sum(float(value) for _, _, value in _RECONCILES.findall(core))
         reconciles += sum(map(float, _ACTIVE.findall(core)))
         served = self._get("/metrics").decode()
-        writes = 0.0
+        writes = reads = 0.0
         for labels, value in _REQUESTS.findall(served):
             label = dict(_LABEL.findall(labels))
-            if label["verb"] in _WRITES and label["group"].endswith(("example.org", "kratix.io")):
-                writes += float(value)
-        return told["calls"], told["waiting"], reconciles, writes
+            if label["group"].endswith(("example.org", "kratix.io")):
+                writes += float(value) if label["verb"] in _WRITES else 0.0
+                reads += float(value) if label["verb"] == "GET" else 0.0
+        return told["calls"], told["waiting"], reconciles, writes, reads
 
     def _page(self, port: int) -> str:
         probe = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}/metrics', timeout=10).read().decode())"
@@ -168,7 +171,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
             _install(testbed, world.scene)
             for number in range(scale.rounds):
                 # Whoever is second finds a larger etcd: the order changes each time.
-                for function in (_OURS, _EMPTY) if number % 2 else (_EMPTY, _OURS):
+                for function in (OURS, _EMPTY) if number % 2 else (_EMPTY, OURS):
                     world.turn(function)
             yield from _figures(world)
     finally:
@@ -179,7 +182,7 @@ def _install(testbed: Testbed, scene: example.Example) -> None:
     """Kratix's kinds without Kratix, the example without its XRs, and both functions as processes that count."""
     install(testbed.plane, tools.files(KRATIX_MANAGER.module) / "config/crd/bases", "*.yaml")
     testbed.crossplane.kill_function()
-    testbed.crossplane.start_function(_command(testbed, _OURS, "ours"))
+    testbed.crossplane.start_function(_command(testbed, OURS, "ours"))
     folder = testbed.plane.folder / "empty-package"
     folder.mkdir()
     meta = {"apiVersion": "meta.pkg.crossplane.io/v1", "kind": "Function", "metadata": {"name": _EMPTY}, "spec": {}}
@@ -206,21 +209,26 @@ def _figures(world: _World) -> Iterator[Figure]:
     xrs = world.scale.core
     rates = {name: [xrs / turn.seconds for turn in turns] for name, turns in world.turns.items()}
     yield Figure(EMPTY_RATE, " a second", rates[_EMPTY], note=f"{xrs} new XRs at once")
-    yield Figure(OURS_RATE, " a second", rates[_OURS], note="each with a Work")
+    yield Figure(OURS_RATE, " a second", rates[OURS], note="each with a Work")
     yield Figure(
         "core: rate with function-kratix, to the empty function's",
         "",
-        [one / other for one, other in zip(rates[_OURS], rates[_EMPTY], strict=True)],
+        [one / other for one, other in zip(rates[OURS], rates[_EMPTY], strict=True)],
     )
-    turns = world.turns[_OURS]
+    turns = world.turns[OURS]
     calls = [turn.calls / turn.reconciles for turn in turns]
     yield Figure("core: function calls in a reconcile", "", calls, _CALLS, "counted by the function")
     waited = [turn.waiting / turn.calls for turn in turns]
     yield Figure("core: part of the calls that come without what is required", "", waited)
     for name, each in world.turns.items():
         yield Figure(f"core with {name}: reconciles of an XR", "", [turn.reconciles / xrs for turn in each])
+        yield Figure(WRITES.format(name), "", [turn.writes / turn.reconciles for turn in each])
+        # One that was just composed is not in core's cache yet.
         yield Figure(
-            f"core with {name}: writes to the API server in a reconcile", "", [t.writes / t.reconciles for t in each]
+            f"core with {name}: reads of single objects in a reconcile",
+            "",
+            [turn.reads / turn.reconciles for turn in each],
+            note="XRs and what is composed; lists fill core's cache",
         )
         for program in each[0].cpu:
             spent = [1000 * turn.cpu[program] / xrs for turn in each]

@@ -110,6 +110,18 @@ def write(figures: Sequence[Figure], page: Path, part: str) -> None:
     page.write_text(_place(part).sub(lambda _: f"{begin}\n\n{_table(figures)}\n{end}", text), encoding="utf-8")
 
 
+def median_on(page: Path, of: str) -> float:
+    """The median of a figure that a page has, of an earlier run.
+
+    Raises:
+        ValueError: The page has no such figure.
+    """
+    found = re.search(rf"^\| {re.escape(of)} \| ([0-9.e+-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{page.name} has no figure '{of}'")
+    return float(found[1])
+
+
 def _ends(part: str) -> tuple[str, str]:
     return f"<!-- bench {part}: begin -->", f"<!-- bench {part}: end -->"
 
@@ -126,10 +138,11 @@ def _table(figures: Sequence[Figure]) -> str:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    spread = f"{_number(min(figure.values))} to {_number(max(figure.values))}" if len(figure.values) > 1 else ""
-    bound = "" if figure.bound is None else f"{_number(figure.bound)}{figure.unit}"
-    return figure.of, f"{_number(figure.median)}{figure.unit}", spread, bound, figure.verdict, figure.note
+    spread = f"{number(min(figure.values))} to {number(max(figure.values))}" if len(figure.values) > 1 else ""
+    bound = "" if figure.bound is None else f"{number(figure.bound)}{figure.unit}"
+    return figure.of, f"{number(figure.median)}{figure.unit}", spread, bound, figure.verdict, figure.note
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value as it is shown."""
     return f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"

@@ -22,7 +22,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from bench.empty import LIMIT
 
 METHOD = "/apiextensions.fn.proto.v1.FunctionRunnerService/RunFunction"
-_WARM = 3
+WARM = 3
 _SIZES = [("grpc.max_receive_message_length", LIMIT), ("grpc.max_send_message_length", LIMIT)]
 
 
@@ -31,7 +31,7 @@ async def _run(
 ) -> dict[str, object]:
     async with grpc.aio.insecure_channel(address, options=_SIZES) as channel:
         call = channel.unary_unary(METHOD)
-        for _ in range(_WARM):
+        for _ in range(WARM):
             _check(await call(request, wait_for_ready=True, timeout=60))
         took: list[float] = []
         number = itertools.count()

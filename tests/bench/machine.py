@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+_STILL, _LONGEST, _LOOK = 2.0, 10.0, 0.1
 
 
 def cpu(pid: int) -> float:
@@ -22,6 +23,22 @@ def rss(pid: int, field: str = "VmRSS") -> float:
     """A process's resident memory in MB; `VmHWM` is the most it ever was."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return int(text.partition(f"{field}:")[2].split()[0]) / 1024
+
+
+def kept(pid: int) -> float:
+    """The resident memory in MB that a process keeps: once it has given nothing back for two seconds, or after ten.
+
+    A function gives back what large requests took a second after the last of them (`function/memory.py`).
+    """
+    least = rss(pid)
+    end = time.monotonic() + _LONGEST
+    still = time.monotonic() + _STILL
+    while time.monotonic() < min(still, end):
+        time.sleep(_LOOK)
+        now = rss(pid)
+        if now < least:
+            least, still = now, time.monotonic() + _STILL
+    return rss(pid)
 
 
 def _busy() -> float:

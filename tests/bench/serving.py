@@ -7,6 +7,7 @@ of them; what counts is the ratio within one turn.
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,8 +21,8 @@ import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from bench import machine, programs, situations
-from bench.figure import Figure, percentile
-from bench.load import METHOD
+from bench.figure import Figure, number, percentile
+from bench.load import METHOD, WARM
 from bench.programs import EMPTY, OURS, Program, Running, running
 from bench.scale import Scale
 from bench.situations import Situation
@@ -29,11 +30,15 @@ from testbed.cache import say
 
 _MEMORY, _GROWTH, _START, _HELP, _TEN_TIMES = 70.0, 2.0, 700.0, 250.0, 0.1
 _PLACED, _MANY = "placed", 5000
+_NEW = ", new each time"
+# One turn more than without an XR that has just changed, in the same time.
+_CROWD = 0.8
+_TARGET = "carries the bound: a reconcile that changes nothing, as almost all do, sends the same request again"
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What came of asking one function for a while: milliseconds, and calls in a second."""
+    """What came of asking one function for a while: milliseconds, its process's CPU a call too; calls in a second."""
 
     p50: float
     p99: float
@@ -55,22 +60,40 @@ class _World:
         process = self.running[name]
         before = machine.cpu(process.pid)
         request = self.folder / f"{situation}.{name}"
-        found = load(process.address, request, callers, self.scale.seconds, new=new)
+        seconds = self.scale.seconds if callers == 1 else _CROWD * self.scale.seconds
+        found = load(process.address, request, callers, seconds, new=new)
         took = [1000 * each for each in found.took]
-        # Those that only warm up compute too; there are few of them.
-        cpu = 1000 * (machine.cpu(process.pid) - before) / len(took)
-        what = f"{situation}, new each time" if new else situation
+        # Those that only warm up compute too: of a function that takes a second they are half of all.
+        cpu = 1000 * (machine.cpu(process.pid) - before) / (len(took) + WARM)
+        what = situation + _NEW if new else situation
         asked = _Asked(percentile(took, 0.5), percentile(took, 0.99), cpu, len(took) / found.seconds)
         self.asked.setdefault((what, callers, name), []).append(asked)
 
     def ratios(self, situation: str, of: str, name: str = OURS, base: str = EMPTY, callers: int = 1) -> list[float]:
         """A figure of one function to that of another, turn by turn."""
-        plain = situation.removesuffix(", new each time") if base == EMPTY else situation
-        pairs = zip(self.asked[situation, callers, name], self.asked[plain, callers, base], strict=True)
+        # Only of this function are there two ways to be asked: all others work out each answer.
+        pairs = zip(
+            self.asked[situation, callers, name],
+            self.asked[situation.removesuffix(_NEW), callers, base],
+            strict=True,
+        )
         return [getattr(one, of) / max(getattr(other, of), 1e-9) for one, other in pairs]
 
     def values(self, situation: str, of: str, name: str, callers: int = 1) -> list[float]:
         return [getattr(each, of) for each in self.asked[situation, callers, name]]
+
+    def cpu(self, situation: str, name: str, callers: int = 1) -> str:
+        """What a call takes of the function's own process, as a note."""
+        return f"CPU {self._median(situation, 'cpu', name, callers)} ms a request"
+
+    def crowd(self, situation: str, name: str, callers: int) -> str:
+        """What else there is to say of many callers, as a note."""
+        told = {of: self._median(situation, of, name, callers) for of in ("rate", "p50", "p99")}
+        times = f"{told['rate']} a second, p50 {told['p50']} ms, p99 {told['p99']} ms"
+        return f"{times}, {self.cpu(situation, name, callers)}"
+
+    def _median(self, situation: str, of: str, name: str, callers: int) -> str:
+        return number(statistics.median(self.values(situation, of, name, callers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +129,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
             _turn(world, made, [program.name for program in others])
         after = {name: machine.rss(process.pid) for name, process in processes.items()}
         yield from _times(world, made)
-        yield from _crowds(world)
+        yield from _crowds(world, made[0], [program.name for program in others])
         yield from _beside(world, [program.name for program in others])
         for name in processes:
             yield Figure(f"memory at rest: {name}", " MB", [rest[name]])
@@ -138,44 +161,72 @@ def _turn(world: _World, made: Sequence[Situation], others: Sequence[str]) -> No
     for callers in world.scale.callers[1:]:
         for name in (EMPTY, OURS, *others):
             world.ask(_PLACED, name, callers)
+        world.ask(_PLACED, OURS, callers, new=True)
 
 
 def _times(world: _World, made: Sequence[Situation]) -> Iterator[Figure]:
     for situation in made:
-        name = situation.name
-        yield Figure(f"{name}: p50 of the empty function", " ms", world.values(name, "p50", EMPTY))
-        yield Figure(f"{name}: p50", " ms", world.values(name, "p50", OURS), 2.0 if name == _PLACED else None)
-        yield Figure(f"{name}: p50, to the empty function's", "", world.ratios(name, "p50"), situation.bound)
-        new = f"{name}, new each time"
-        yield Figure(f"{new}: p50", " ms", world.values(new, "p50", OURS))
-        yield Figure(f"{new}: p50, to the empty function's", "", world.ratios(new, "p50"))
+        name, new = situation.name, situation.name + _NEW
+        yield Figure(
+            f"{name}: p50 of the empty function", " ms", world.values(name, "p50", EMPTY), note=world.cpu(name, EMPTY)
+        )
+        yield Figure(
+            f"{name}: p50",
+            " ms",
+            world.values(name, "p50", OURS),
+            2.0 if name == _PLACED else None,
+            world.cpu(name, OURS),
+        )
+        yield Figure(
+            f"{name}: p50, to the empty function's",
+            "",
+            world.ratios(name, "p50"),
+            situation.bound,
+            _TARGET if situation.again else "",
+        )
+        yield Figure(f"{new}: p50", " ms", world.values(new, "p50", OURS), note=world.cpu(new, OURS))
+        yield Figure(f"{new}: p50, to the empty function's", "", world.ratios(new, "p50"), note=_changed(situation))
         yield Figure(f"{new}: CPU, to the empty function's", "", world.ratios(new, "cpu"))
 
 
-def _crowds(world: _World) -> Iterator[Figure]:
+def _changed(situation: Situation) -> str:
+    """What a request is that the function has not seen, beside what is promised of one that it has."""
+    if situation.bound is None:
+        return ""
+    bound = f"bound of the same XR again: {number(situation.bound)}"
+    return f"an XR that has just changed, worked out anew; {bound}" if situation.again else bound
+
+
+def _crowds(world: _World, situation: Situation, others: Sequence[str]) -> Iterator[Figure]:
+    """Rows for each number of callers: all functions, and this one once more with requests that it has not seen."""
     for callers in world.scale.callers[1:]:
-        for name in (EMPTY, OURS):
+        for name in (EMPTY, OURS, *others):
             yield Figure(
-                f"{_PLACED}, {callers} callers: {name}", " a second", world.values(_PLACED, "rate", name, callers)
+                f"{_PLACED}, {callers} callers: p50 of {name}, to the empty function's",
+                "",
+                world.ratios(_PLACED, "p50", name, callers=callers),
+                situation.bound if name == OURS else None,
+                world.crowd(_PLACED, name, callers),
             )
-            yield Figure(
-                f"{_PLACED}, {callers} callers: p99 of {name}", " ms", world.values(_PLACED, "p99", name, callers)
-            )
+        new = _PLACED + _NEW
+        yield Figure(
+            f"{new}, {callers} callers: p50 of {OURS}, to the empty function's",
+            "",
+            world.ratios(new, "p50", callers=callers),
+            note=world.crowd(new, OURS, callers),
+        )
 
 
 def _beside(world: _World, others: Sequence[str]) -> Iterator[Figure]:
     for situation in sorted({situation for situation, _, name in world.asked if name in others}):
-        new = f"{situation}, new each time"
+        new = situation + _NEW
         for name in others:
-            yield Figure(f"{situation}: p50 of {name}", " ms", world.values(situation, "p50", name))
+            floor = number(statistics.median(world.ratios(situation, "p50", name)))
+            note = f"{floor} times the empty function's; {world.cpu(situation, name)}"
+            yield Figure(f"{situation}: p50 of {name}", " ms", world.values(situation, "p50", name), note=note)
             bound = _TEN_TIMES if (name, str(_MANY) in situation) == ("function-go-templating", True) else None
             yield Figure(f"{situation}: p50, to that of {name}", "", world.ratios(situation, "p50", base=name), bound)
-            yield Figure(f"{new}: p50, to that of {name}", "", _across(world, new, situation, name))
-
-
-def _across(world: _World, new: str, situation: str, name: str) -> list[float]:
-    pairs = zip(world.values(new, "p50", OURS), world.values(situation, "p50", name), strict=True)
-    return [one / other for one, other in pairs]
+            yield Figure(f"{new}: p50, to that of {name}", "", world.ratios(new, "p50", base=name))
 
 
 def _leak(world: _World) -> Figure:

@@ -37,11 +37,13 @@ class Situation:
 
     Attributes:
         bound: How many times the time of the empty function it may take; None where nothing is promised.
+        again: The bound is of the same request again, whose answer is kept (`function/fn.py`), and not of a new one.
     """
 
     name: str
     make: Callable[[], fnv1.RunFunctionRequest]
     bound: float | None = None
+    again: bool = False
 
 
 def situations(destinations: Sequence[int]) -> tuple[Situation, ...]:
@@ -51,7 +53,7 @@ def situations(destinations: Sequence[int]) -> tuple[Situation, ...]:
         destinations: How many the inventory holds, one situation for each.
     """
     return (
-        Situation("placed", placed, 2.0),
+        Situation("placed", placed, 2.0, again=True),
         *(
             Situation(f"unplaced, {many} Destinations", lambda many=many: unplaced(many), 1.6 if many >= 5000 else None)
             for many in destinations
@@ -59,7 +61,7 @@ def situations(destinations: Sequence[int]) -> tuple[Situation, ...]:
         Situation("a pipeline begins", lambda: pipeline("begins")),
         Situation("a pipeline runs", lambda: pipeline("runs")),
         Situation("pipelines have run", lambda: pipeline("done")),
-        Situation("1 MB of documents", documents, 3.0),
+        Situation("1 MB of documents", documents, 3.0, again=True),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where many XRs go: the scheduler itself, asked for one XR after the other.
+"""Where many XRs go: the scheduler itself, asked for one XR after the other, and `simulate` beside it (`played.py`).
 
 Who is where, what moves when a Destination leaves or joins, and how long a decision takes. All but the time is the same
 on every machine: the scheduler has no chance in it.
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench import played
 from bench.figure import Figure
 from bench.scale import Scale
 from function import cel, groups, schedule
@@ -43,7 +44,7 @@ class _World:
         found = {}
         for number in self.xrs:
             previous = {made[0].key: (before[number],)} if number in before else {}
-            identity = ("postgres", "xp.databases.example.org", "Postgres", f"team-{number % 50}", f"db{number}")
+            identity = (played.PROMISE, *played.identity(number))
             [found[number]] = schedule.place(made, inventory, previous, policy, identity, _SCOPE).placements
         return found
 
@@ -60,6 +61,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
     yield from _join(world, where)
     yield _decision(scale.places, took, scale.xrs)
     yield _among(max(scale.inventories))
+    yield from played.measure(where, world.names, _LABELS)
 
 
 def _balance(scale: Scale, where: Mapping[int, str]) -> Iterator[Figure]:

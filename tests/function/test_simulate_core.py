@@ -98,9 +98,9 @@ ROUNDS: dict[str, Rounds] = {
     "none": Rounds([{}], 1, "nothing is asked for, so the first answer is final"),
     "one": Rounds([BUDGET], 2, "asked for, then answered, then the same is asked for again"),
     "grows": Rounds([BUDGET, BUDGET | {"c": {"name": "c"}}], 3, "what was read leads to more"),
-    "declared": Rounds([BUDGET], 1, "the Composition's own requirements are there at the first call", [Requirement("b", "v1", "ConfigMap", "x", "budget")]),
+    "declared": Rounds([BUDGET], 2, "the Composition's own requirements are there at the first call, and core calls again", [Requirement("b", "v1", "ConfigMap", "x", "budget")]),
     "declared otherwise": Rounds([BUDGET], 2, "another object under the same name is no answer", [Requirement("b", "v1", "ConfigMap", "x", "other")]),
-    "declared by labels": Rounds([{"b": {"labels": {"some": "label"}}}], 1, "of a list too", [Requirement("b", "v1", "ConfigMap", labels={"some": "label"})]),
+    "declared by labels": Rounds([{"b": {"labels": {"some": "label"}}}], 2, "of a list too", [Requirement("b", "v1", "ConfigMap", labels={"some": "label"})]),
     "declared, not asked": Rounds([{"c": {"name": "c"}}], 2, "what is declared stays, whatever is asked for", [Requirement("b", "v1", "ConfigMap")]),
     "never": Rounds(NEVER, 6, "core gives up after the first call and five more", error="requirements didn't stabilize"),
 }  # fmt: skip
