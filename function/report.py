@@ -290,7 +290,7 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         del rsp.desired.resources[key]
     for key in seen.adopted:
         # What an earlier step composed here before this one adopted it goes on existing while nothing takes its place.
-        if not (outcome.hold and key in seen.existing and key not in composed):
+        if key in composed or key not in seen.existing or _is_delivered(outcome):
             del rsp.desired.resources[key]
     at_once = seen.input.deliver.readiness == "Scheduled" and outcome.hold is None
     for key in sorted(composed):
@@ -299,6 +299,13 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         structs.fill(target.resource, item.manifest)
         # Always said: function-auto-ready would take a Work's Ready, which means scheduled, for delivered.
         target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
+
+
+def _is_delivered(outcome: Outcome) -> bool:
+    """Whether all documents of this request are where they should be."""
+    if outcome.hold or outcome.under_way or outcome.schedule is None or outcome.schedule.unplaced:
+        return False
+    return outcome.delivery is not None and outcome.delivery.delivered
 
 
 def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 import build
-from function import fn
+from function import fn, structs
 from function.api import names, work
 from function.api.output import Output
 from function.model import Host, lookup, objects
@@ -57,6 +58,19 @@ def promise(
     }
 
 
+def earlier(desired: Mapping[str, Any]) -> list[Step]:
+    """The step of another function that composes these; none where there are none."""
+
+    def compose(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+        rsp = fnv1.RunFunctionResponse()
+        for key, manifest in desired.items():
+            structs.fill(rsp.desired.resources[key].resource, manifest)
+            rsp.desired.resources[key].ready = fnv1.READY_TRUE
+        return rsp
+
+    return [Step("compose", compose, {})] if desired else []
+
+
 class World:
     """The cluster over time: what a step does to it, what its Jobs do, and what can be seen of it."""
 
@@ -66,6 +80,7 @@ class World:
         self.seen: dict[str, int] = {}
         self.order: dict[str, list[str]] = {}
         self.dropped: set[str] = set()
+        self.earlier = earlier(sequence.get("desired", {}))
         given = build.promise_input(
             **{"promise": {"ref": {"name": "postgresql"}}, "documents": [], **sequence.get("input", {})}
         )
@@ -144,7 +159,7 @@ class World:
     def reconcile(self) -> dict[str, Any]:
         self.now += TICK
         jobs = {job["metadata"]["name"] for job in self.state.cluster.matching("batch/v1", "Job")}
-        turn = reconcile(self.state, [self.step])
+        turn = reconcile(self.state, [*self.earlier, self.step])
         after_jobs = {job["metadata"]["name"] for job in turn.state.cluster.matching("batch/v1", "Job")}
         assert not after_jobs & self.dropped, "a Job that was dropped is never made again under its name"
         self.dropped |= jobs - after_jobs

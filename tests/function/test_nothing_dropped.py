@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from delivering import MODES, WORLD, answered, changed, delivered, delivery, given, specs, without
+from delivering import MODES, WORLD, answered, changed, delivered, delivery, given, specs, without, written
 
 import build
 from function import structs
@@ -207,26 +207,6 @@ def test_rule_1_another_way_of_delivery_takes_over_only_once_it_has_delivered(ol
     final = run(answered(after, objects))
     assert build.conditions(final)["Delivered"] == ("True", "Delivered")
     assert not set(before.observed.resources) & set(final.desired.resources), "and goes once the new has delivered"
-
-
-def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
-    """The WorkPlacements that Kratix would make of the Works in a request."""
-    made = []
-    for key, resource in req.observed.resources.items():
-        body = structs.plain(resource.resource, key)
-        for group in body["spec"].get("workloadGroups", []) if "spec" in body else []:
-            labels = {"kratix.io/work": body["metadata"]["name"], "kratix.io/workload-group-id": group["id"]}
-            conditions = [{"type": t, "status": "True"} for t in ("ScheduleSucceeded", "WriteSucceeded")]
-            made.append(
-                {
-                    "apiVersion": "platform.kratix.io/v1alpha1",
-                    "kind": "WorkPlacement",
-                    "metadata": {"name": "w", "namespace": build.TEAM, "labels": labels},
-                    "spec": {"targetDestinationName": "worker-1", "generation": 1},
-                    "status": {"conditions": conditions},
-                }
-            )
-    return made
 
 
 @pytest.mark.parametrize("new", ["WorkPlacement", "Object"])

@@ -1,7 +1,8 @@
 """Sequences: a Promise's pipelines over time, with a simulated core, Kratix and kubelet, against golden traces.
 
 A sequence is `tests/sequences/<name>.yaml`: reason, pipelines (names, or whole Pipelines), namespace (the Promise's, for
-pipelines), input (over the default), runs (for each pipeline what became of its Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
+pipelines), input (over the default), desired (what an earlier step composes), runs (for each pipeline what became of its
+Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
 `make update` writes traces anew; read the diff before you commit it.
 """
 
