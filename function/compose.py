@@ -203,11 +203,7 @@ def _provider_config(destination: Destination | None, target: str, seen: Seen, a
 
 def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterator[_Keyed]:
     for document in documents:
-        if document.manifest is None:
-            continue
-        adopted = document.name in seen.adopted
-        metadata = document.manifest["metadata"]
-        namespace = metadata.get("namespace")
+        namespace = lookup(document.manifest, "metadata", "namespace")
         if seen.request.namespace and namespace not in (None, seen.request.namespace):
             raise InvalidError(
                 f"{document.path}, metadata.namespace"
@@ -215,9 +211,19 @@ def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterato
                 else f"{document.path}.manifest.metadata.namespace",
                 f"is {namespace}, but a namespaced XR composes only in its own namespace, {seen.request.namespace}",
             )
-        labels = {**(metadata.get("labels") or {}), **_own_labels(seen, document.pipeline)}
+    yield from itself(seen, documents)
+
+
+def itself(seen: Seen, documents: Sequence[Document]) -> Iterator[_Keyed]:
+    """Documents by key as they are composed on this cluster, whatever `deliver.as` says now."""
+    for document in documents:
+        if document.manifest is None:
+            continue
+        metadata = document.manifest["metadata"]
+        own = _own_labels(seen, document.pipeline) | {names.DELIVER_LABEL: "Composed"}
+        labels = {**(metadata.get("labels") or {}), **own}
         manifest = {**document.manifest, "metadata": {**metadata, "labels": labels}}
-        key = document.name if adopted else f"{seen.input.promise_name}/{document.identity}"
+        key = document.name if document.name in seen.adopted else f"{seen.input.promise_name}/{document.identity}"
         yield key, manifest
 
 

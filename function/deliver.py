@@ -26,11 +26,13 @@ def send(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> Deliv
         for key, manifest in compose.resources(seen, documents, schedule)
     )
     delivery = _delivery(seen, composed)
-    kept = _kept(seen, composed, schedule, delivered=delivery.delivered)
+    kept = _kept(seen, documents, schedule, composed, delivered=delivery.delivered)
     return _delivery(seen, (*composed, *kept)) if kept else delivery
 
 
-def _kept(seen: Seen, composed: Sequence[Composed], schedule: Schedule, *, delivered: bool) -> tuple[Composed, ...]:
+def _kept(
+    seen: Seen, documents: Sequence[Document], schedule: Schedule, composed: Sequence[Composed], *, delivered: bool
+) -> tuple[Composed, ...]:
     """What is composed no longer but stays for now, so that nothing is without its documents in between (rule 1).
 
     While a directory has no Destination everything stays where it is; after a change of `deliver.as` the old way stays
@@ -40,19 +42,30 @@ def _kept(seen: Seen, composed: Sequence[Composed], schedule: Schedule, *, deliv
         InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
     """
     taken = {item.key for item in composed}
+    left = [(key, observed) for key, observed in sorted(seen.observed.items()) if key not in taken]
+    itself = _itself(seen, documents) if left else {}
     kept = []
-    for key, observed in sorted(seen.observed.items()):
-        before = _labels(observed).get(names.DELIVER_LABEL)
-        changed = before != seen.input.deliver.as_ and not delivered
-        if key in taken or not (schedule.unplaced or changed):
+    for key, observed in left:
+        changed = _labels(observed).get(names.DELIVER_LABEL) != seen.input.deliver.as_ and not delivered
+        if not (schedule.unplaced or changed):
             continue
-        if before == "Composed":
+        if _is_composed(observed):
             if schedule.unplaced and seen.input.deliver.as_ != "Work":
                 raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
-            continue
-        manifest = _rebuilt(observed.manifest)
+            if key not in itself:
+                continue  # no document gives it any more, so it goes as it did while it was composed
+            manifest = itself[key]
+        else:
+            manifest = _rebuilt(observed.manifest)
         kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
     return tuple(kept)
+
+
+def _itself(seen: Seen, documents: Sequence[Document]) -> dict[str, JsonObject]:
+    """What is composed as itself, made of the documents again: from what is observed it cannot be rebuilt."""
+    there = {key for key, observed in seen.observed.items() if _is_composed(observed)}
+    made = compose.itself(seen, documents) if there else ()
+    return {key: manifest for key, manifest in made if key in there}
 
 
 def preview(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> str:
@@ -135,7 +148,7 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     Raises:
         InvalidError: As `send` does.
     """
-    fresh = dict(compose.resources(seen, documents, schedule))
+    fresh = {**dict(compose.resources(seen, documents, schedule)), **_itself(seen, documents)}
     kept = hold(replace(seen, observed={k: o for k, o in seen.observed.items() if not _is_composed(o)}), waiting=False)
     itself = {key for key, observed in seen.observed.items() if _is_composed(observed)}
     if kept is None or not itself <= fresh.keys():

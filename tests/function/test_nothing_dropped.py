@@ -184,7 +184,7 @@ def test_rule_1_a_later_step_takes_over_what_an_earlier_one_held_for_it() -> Non
     assert names.HELD_ANNOTATION not in manifest["metadata"].get("annotations", {})
 
 
-SWITCHES = [(old, new) for old in ("Work", "WorkPlacement", "Object") for new in MODES if old != new]
+SWITCHES = [(old, new) for old in MODES for new in MODES if old != new]
 
 
 @pytest.mark.parametrize(("old", "new"), SWITCHES)
@@ -227,6 +227,26 @@ def test_rule_1_a_directory_without_a_destination_keeps_where_its_documents_were
     rsp = run(answered(before, WORLD))
     assert build.conditions(rsp)["Scheduled"] == ("False", "NoMatchingDestination")
     assert specs(rsp.desired.resources) == specs(before.observed.resources)
+
+
+def test_rule_1_what_was_composed_itself_stays_while_kratix_finds_no_destination() -> None:
+    before = delivered("Composed")
+    before.input.Clear()
+    structs.fill(before.input, given("Work"))
+    req = answered(before, WORLD)
+    for _ in range(3):
+        rsp = run(req)
+        assert build.conditions(rsp)["Scheduled"] == ("False", "WaitingForKratix")
+        assert set(before.observed.resources) < set(rsp.desired.resources)
+        req = answered(build.applied(req, rsp), WORLD)
+
+
+def test_rule_1_of_what_was_composed_itself_goes_what_no_document_gives_any_more() -> None:
+    """As it would without another way of delivery: there is nothing left that it could be made of."""
+    before = delivered("Composed", documents=[build.config_map("claim"), build.config_map("backup")])
+    before.input.Clear()
+    structs.fill(before.input, given("Object"))
+    assert set(build.composed(run(answered(before, WORLD)))) == {"postgresql/claim", "postgresql/worker-1/claim"}
 
 
 @pytest.mark.parametrize("new", ["WorkPlacement", "Object"])
