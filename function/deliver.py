@@ -9,7 +9,7 @@ from typing import Any
 from function import compose, jobs, readiness
 from function.api import names
 from function.api.errors import InvalidError
-from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, lookup, texts
+from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, group_key, lookup, texts
 
 _MAX_STATUS = 4096
 _PREVIEWED = 10
@@ -36,18 +36,24 @@ def _kept(
     """What is composed no longer but stays for now, so that nothing is without its documents in between (rule 1).
 
     While a directory has no Destination everything stays where it is; after a change of `deliver.as` the old way stays
-    until the new one has delivered.
+    until the new one has delivered, and what moves stays on the Destination that it leaves until the new one has it.
 
     Raises:
         InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
     """
     taken = {item.key for item in composed}
     left = [(key, observed) for key, observed in sorted(seen.observed.items()) if key not in taken]
-    itself = _itself(seen, documents) if left else {}
+    if not left:
+        return ()
+    itself = _itself(seen, documents)
+    arrived = _arrived(composed)
     kept = []
     for key, observed in left:
         changed = _labels(observed).get(names.DELIVER_LABEL) != seen.input.deliver.as_ and not delivered
-        if not (schedule.unplaced or changed):
+        group, destination = _place(observed.manifest)
+        there = arrived.get(group, {}) if destination else {}
+        moved = bool(there) and destination not in there
+        if not (schedule.unplaced or changed or (moved and not all(there.values()))):
             continue
         if _is_composed(observed):
             if schedule.unplaced and seen.input.deliver.as_ != "Work":
@@ -57,8 +63,28 @@ def _kept(
             manifest = itself[key]
         else:
             manifest = _rebuilt(observed.manifest)
+        if moved:
+            manifest["metadata"]["labels"][names.LEFT_LABEL] = "true"
         kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
     return tuple(kept)
+
+
+def _arrived(composed: Sequence[Composed]) -> dict[str, dict[str, bool]]:
+    """By workload group and Destination, whether all of the group is there."""
+    found: dict[str, dict[str, bool]] = {}
+    for item in composed:
+        group, destination = _place(item.manifest)
+        if destination:
+            there = found.setdefault(group, {})
+            there[destination] = there.get(destination, True) and item.ready
+    return found
+
+
+def _place(manifest: JsonObject) -> tuple[str, str]:
+    """The workload group and the Destination of something composed; empty where it says none."""
+    labels = texts(lookup(manifest, "metadata", "labels"))
+    group = group_key(labels.get(names.DIRECTORY_ID_LABEL, ""), labels.get(names.PIPELINE_LABEL, ""))
+    return group, labels.get(names.DESTINATION_LABEL, "")
 
 
 def _itself(seen: Seen, documents: Sequence[Document]) -> dict[str, JsonObject]:

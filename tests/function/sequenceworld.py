@@ -133,6 +133,8 @@ class World:
         cluster = cluster.having(xr)
         if "promise" in action:
             cluster = cluster.having(promise(**{"pipelines": self.sequence["pipelines"], **action["promise"]}))
+        for name, labels in action.get("destinations", {}).items():
+            cluster = cluster.having(build.destination(name, labels))
         if "delete" in action:
             cluster = cluster.lacking(self.one(**action["delete"]))
         if "input" in action:
