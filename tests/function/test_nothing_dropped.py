@@ -184,6 +184,37 @@ def test_rule_1_a_later_step_takes_over_what_an_earlier_one_held_for_it() -> Non
     assert names.HELD_ANNOTATION not in manifest["metadata"].get("annotations", {})
 
 
+def test_rule_1_a_step_that_adopts_everything_adopts_nothing_of_steps_like_it() -> None:
+    """The first denies and holds the second's Work; its own beacon and what it composes of its own pass through too."""
+    second = delivered("Work", adopt={"names": ["*"]})
+    first = fnv1.RunFunctionRequest()
+    first.CopyFrom(second)
+    structs.fill(
+        first.input,
+        build.promise_input(promise={"name": "audit", "spec": {}}, checks=[{"name": "no", "expression": "false"}]),
+    )
+    del first.input["adopt"]
+    second.desired.CopyFrom(run(build.resolved(first)).desired)
+    labels = {names.PROMISE_LABEL: "audit", names.DELIVER_LABEL: "Work"}
+    theirs = {
+        "audit/work": {"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Work", "metadata": {"labels": labels}},
+        "audit//beacon": {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"labels": {names.BEACON_LABEL: "true"}},
+        },
+        "later/work": {"kind": "Work", "metadata": {"annotations": {names.HELD_ANNOTATION: "later"}}},
+    }
+    theirs = {key: {**manifest, "spec": {}} for key, manifest in theirs.items()}
+    for key, manifest in theirs.items():
+        structs.fill(second.desired.resources[key].resource, manifest)
+    rsp = run(second)
+    assert not build.fatal(rsp)
+    assert set(build.files(rsp)) == {"claim.yaml"}, "none of it is a document"
+    assert {key: build.composed(rsp)[key] for key in theirs} == theirs
+    assert set(rsp.desired.resources) == {"postgresql/work", *theirs}
+
+
 SWITCHES = [(old, new) for old in MODES for new in MODES if old != new]
 
 
