@@ -9,7 +9,19 @@ from typing import Any
 from function import compose, jobs, readiness
 from function.api import names
 from function.api.errors import InvalidError
-from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, group_key, lookup, texts
+from function.model import (
+    Composed,
+    Delivery,
+    Document,
+    JsonObject,
+    Observed,
+    Schedule,
+    Seen,
+    group_key,
+    lookup,
+    objects,
+    texts,
+)
 
 _MAX_STATUS = 4096
 _PREVIEWED = 10
@@ -166,7 +178,7 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     Args:
         documents: Those of the output in force. What is composed as itself is made of them, since it cannot be rebuilt
             from what is observed.
-        again: Whether they are all that was delivered, so that what somebody deleted is made again.
+        again: Whether there is an output in force, so that what was delivered and somebody deleted is made again.
 
     Returns:
         None where something that is composed as itself cannot be made of them: nothing may change then.
@@ -179,12 +191,25 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     itself = {key for key, observed in seen.observed.items() if _is_composed(observed)}
     if kept is None or not itself <= fresh.keys():
         return None
-    missing = itself | (fresh.keys() - seen.observed.keys() if again else set())
+    gone = fresh.keys() - seen.observed.keys() if again else set()
+    missing = itself | {key for key in gone if _was_delivered(seen, key, fresh[key])}
     made = [
         Composed(key, fresh[key], ready=not _problem(seen, fresh[key], seen.observed.get(key)))
         for key in sorted(missing)
     ]
     return _delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+
+
+def _was_delivered(seen: Seen, key: str, manifest: JsonObject) -> bool:
+    """Whether something that is not there was, and so does not wait for the pipelines that run.
+
+    What pipelines wrote is of a run that has succeeded. Of all else the status knows, within its limit.
+    """
+    metadata = manifest["metadata"]
+    if names.PIPELINE_LABEL in metadata["labels"]:
+        return True
+    who = (manifest["kind"], metadata.get("name", key))
+    return any((entry.get("kind"), entry.get("name")) == who for entry in objects(seen.status.get("deliveries")))
 
 
 def _is_composed(observed: Observed) -> bool:

@@ -16,7 +16,7 @@ from function import fn, structs
 from function.api import names, work
 from function.api.output import Output
 from function.model import Host, lookup, objects
-from function.simulate import Cluster, State, Step, kubelet, reconcile, start
+from function.simulate import Cluster, Ref, State, Step, kubelet, reconcile, start
 from function.simulate.engine import settle
 
 BEGIN = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -142,20 +142,18 @@ class World:
         self.state = State(cluster, self.state.xr, self.state.composed, self.state.intent)
         self.now += timedelta(seconds=action.get("wait", 0))
 
-    def one(self, kind: str, pipeline: str) -> Any:
-        from function.simulate import Ref
-
+    def one(self, kind: str, pipeline: str = "", key: str = "") -> Ref:
         found = [
             ref
             for ref, body in self.state.cluster.objects.items()
             if ref.kind == kind
             and (
-                lookup(body, "metadata", "labels", names.PIPELINE_LABEL) == pipeline
+                lookup(body, "metadata", "labels", names.PIPELINE_LABEL) == (pipeline or None)
                 or (kind == "ConfigMap" and pipeline in ref.name and "-output-" in ref.name)
             )
+            and str(lookup(body, "metadata", "annotations", names.COMPOSITION_RESOURCE_NAME)).endswith(key)
         ]
         (ref,) = found
-        assert isinstance(ref, Ref)
         return ref
 
     def reconcile(self) -> dict[str, Any]:

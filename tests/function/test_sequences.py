@@ -43,7 +43,7 @@ def played(sequence: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "works": {
                     k: v
                     for k, v in before["works"].items()
-                    if gone["kind"] != "Work" or not k.endswith(gone["pipeline"])
+                    if gone["kind"] not in ("Work", "Object") or not k.endswith(gone.get("pipeline") or gone["key"])
                 },
             }
         for i in range(step.get("reconciles", 1)):
