@@ -23,7 +23,6 @@ from function.model import (
     texts,
 )
 
-_MAX_STATUS = 4096
 _PREVIEWED = 10
 
 
@@ -34,12 +33,12 @@ def send(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> Deliv
         InvalidError: Something that Kratix or Crossplane would choke on; nothing is emitted then.
     """
     composed = tuple(
-        Composed(key, manifest, ready=not _problem(seen, manifest, seen.observed.get(key)))
+        Composed(key, manifest, ready=not readiness.problem(seen, manifest, seen.observed.get(key)))
         for key, manifest in compose.resources(seen, documents, schedule)
     )
-    delivery = _delivery(seen, composed)
+    delivery = readiness.delivery(seen, composed)
     kept = _kept(seen, documents, schedule, composed, delivered=delivery.delivered)
-    return _delivery(seen, (*composed, *kept)) if kept else delivery
+    return readiness.delivery(seen, (*composed, *kept)) if kept else delivery
 
 
 def _kept(
@@ -77,7 +76,7 @@ def _kept(
             manifest = _rebuilt(observed.manifest)
         if moved:
             manifest["metadata"]["labels"][names.LEFT_LABEL] = "true"
-        kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
+        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
     return tuple(kept)
 
 
@@ -122,7 +121,10 @@ def preview(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> st
             if key not in wanted
         ),
     ]
-    said = [f"{verb} {_kind(item)} {item.manifest['metadata'].get('name', item.key)}" for verb, item in changes]
+    said = [
+        f"{verb} {item.manifest.get('kind')} {item.manifest['metadata'].get('name', item.key)}"
+        for verb, item in changes
+    ]
     more = f", and {len(said) - _PREVIEWED} more" if len(said) > _PREVIEWED else ""
     what = f"would {', '.join(said[:_PREVIEWED])}{more}" if said else "nothing would change"
     return f"nothing is delivered while the label {names.KRATIX_DRY_RUN_LABEL} is true: {what}"
@@ -163,8 +165,8 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
             # An input that names another Promise by mistake must not delete what the right one delivered.
             held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
             manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
-        kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
-    return _delivery(seen, kept)
+        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
+    return readiness.delivery(seen, kept)
 
 
 def can_hold(seen: Seen) -> bool:
@@ -194,10 +196,10 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     gone = fresh.keys() - seen.observed.keys() if again else set()
     missing = itself | {key for key in gone if _was_delivered(seen, key, fresh[key])}
     made = [
-        Composed(key, fresh[key], ready=not _problem(seen, fresh[key], seen.observed.get(key)))
+        Composed(key, fresh[key], ready=not readiness.problem(seen, fresh[key], seen.observed.get(key)))
         for key in sorted(missing)
     ]
-    return _delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+    return readiness.delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
 
 
 def _was_delivered(seen: Seen, key: str, manifest: JsonObject) -> bool:
@@ -238,72 +240,6 @@ def _is_ours(key: str) -> bool:
         names.KRATIX_PIPELINE_LABEL,
     )
     return key.startswith(f"{names.GROUP}/") or key in path_labels
-
-
-def _problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str:
-    """Why a composed resource has not arrived; empty where it has."""
-    body = observed.manifest if observed else None
-    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
-    spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
-    if mode == "Work":
-        pipeline = texts(lookup(manifest, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
-        return readiness.of_work(body, spec, [p for p in seen.work_placements if p.pipeline == pipeline])
-    if mode == "WorkPlacement":
-        return readiness.of_placement(body, spec)
-    if mode == "Object":
-        return readiness.of_object(body, spec)
-    return readiness.of_composed(body)
-
-
-def _delivery(seen: Seen, composed: Sequence[Composed]) -> Delivery:
-    if not composed:
-        return Delivery((), delivered=True, reason="NothingToDeliver", message="there is nothing to deliver")
-    problems = [(item, _problem(seen, item.manifest, seen.observed.get(item.key))) for item in composed]
-    details = tuple(_detail(seen, item, problem) for item, problem in problems)
-    open_ = [(item, problem) for item, problem in problems if problem]
-    if not open_:
-        message = f"all is delivered ({_count(composed)})"
-        return Delivery(tuple(composed), delivered=True, reason="Delivered", message=message, details=details)
-    item, problem = open_[0]
-    more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-    message = f"{_kind(item)} {item.manifest['metadata'].get('name', item.key)}: {problem}{more}"
-    return Delivery(tuple(composed), delivered=False, reason="Delivering", message=message, details=details)
-
-
-def _kind(item: Composed) -> str:
-    return str(item.manifest.get("kind"))
-
-
-def _count(composed: Sequence[Composed]) -> str:
-    kinds: dict[str, int] = {}
-    for item in composed:
-        kinds[_kind(item)] = kinds.get(_kind(item), 0) + 1
-    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
-
-
-def _detail(seen: Seen, item: Composed, problem: str) -> JsonObject:
-    metadata = item.manifest["metadata"]
-    detail: dict[str, Any] = {
-        "kind": _kind(item),
-        "name": metadata.get("name", item.key),
-        "ready": not problem,
-    }
-    if metadata.get("labels", {}).get(names.DESTINATION_LABEL):
-        detail["destination"] = metadata["labels"][names.DESTINATION_LABEL]
-    if problem:
-        detail["message"] = problem
-    observed = seen.observed.get(item.key)
-    if _kind(item) == "Object" and observed:
-        status = _remote_status(observed.manifest)
-        if status is not None:
-            detail["status"] = status
-    return detail
-
-
-def _remote_status(observed: JsonObject) -> Mapping[str, Any] | None:
-    """The status that the remote object has, as provider-kubernetes saw it; left out where it is large."""
-    status = lookup(observed, "status", "atProvider", "manifest", "status")
-    return status if isinstance(status, Mapping) and len(repr(status)) <= _MAX_STATUS else None
 
 
 def _labels(observed: Observed) -> Mapping[str, str]:
