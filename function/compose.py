@@ -168,7 +168,7 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
             for document in group.documents:
                 if document.manifest is None:
                     continue
-                key = f"{given.promise_name}/{target}/{document.identity}"
+                key = _object_key(seen, f"{given.promise_name}/{target}/{document.identity}", api_version)
                 metadata: dict[str, Any] = {
                     "name": names.bounded(f"{xr.name}-{document.identity}-{target}", key, *xr.identity),
                     "labels": _own_labels(seen, group.pipeline)
@@ -181,6 +181,20 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
                 if api_version == object.NAMESPACED:
                     metadata["namespace"] = xr.namespace or given.deliver.namespace
                 yield key, object.object_(api_version, metadata, document.manifest, config, wanted.readiness)
+
+
+def _object_key(seen: Seen, key: str, api_version: str) -> str:
+    """The key, or one of the API's own where an Object of another API has it, or had it.
+
+    Crossplane collects garbage by keys alone: under the same key that one would be forgotten, and live on.
+    """
+    if seen.request.namespace:
+        return key  # only one API will do
+    own = f"{key}@{api_version.partition('/')[0]}"
+    there = seen.observed.get(key)
+    if own in seen.observed or (there is not None and there.manifest.get("apiVersion") != api_version):
+        return own
+    return key
 
 
 def _provider_config(destination: Destination | None, target: str, seen: Seen, api_version: str) -> dict[str, str]:

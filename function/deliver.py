@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from function import compose, jobs, readiness
-from function.api import names
+from function.api import names, object
 from function.api.errors import InvalidError
 from function.model import (
     Composed,
@@ -46,8 +46,9 @@ def _kept(
 ) -> tuple[Composed, ...]:
     """What is composed no longer but stays for now, so that nothing is without its documents in between (rule 1).
 
-    While a directory has no Destination everything stays where it is; after a change of `deliver.as` the old way stays
-    until the new one has delivered, and what moves stays on the Destination that it leaves until the new one has it.
+    While a directory has no Destination everything stays where it is; after a change of `deliver.as`, or of the API of
+    Objects, the old way stays until the new one has delivered; and what moves stays on the Destination that it leaves
+    until the new one has it.
 
     Raises:
         InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
@@ -57,27 +58,43 @@ def _kept(
     if not left:
         return ()
     itself = _itself(seen, documents)
-    arrived = _arrived(composed)
+    if schedule.unplaced and seen.input.deliver.as_ != "Work" and any(_is_composed(observed) for _, observed in left):
+        raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
+    arrived, ways = _arrived(composed), {_way(item.manifest) for item in composed}
+    remote = {_remote(item.manifest) for item in composed} if seen.input.deliver.as_ == "Object" else set()
     kept = []
     for key, observed in left:
-        changed = _labels(observed).get(names.DELIVER_LABEL) != seen.input.deliver.as_ and not delivered
-        group, destination = _place(observed.manifest)
+        manifest = itself.get(key) if _is_composed(observed) else _rebuilt(observed.manifest)
+        if manifest is None:
+            continue  # no document gives it any more, so it goes as it did while it was composed
+        group, destination = _place(manifest)
         there = arrived.get(group, {}) if destination else {}
-        moved = bool(there) and destination not in there
-        if not (schedule.unplaced or changed or (moved and not all(there.values()))):
-            continue
-        if _is_composed(observed):
-            if schedule.unplaced and seen.input.deliver.as_ != "Work":
-                raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
-            if key not in itself:
-                continue  # no document gives it any more, so it goes as it did while it was composed
-            manifest = itself[key]
-        else:
-            manifest = _rebuilt(observed.manifest)
-        if moved:
+        changed = _way(manifest) not in ways
+        stays = bool(schedule.unplaced) or (changed and not delivered)
+        if there and destination not in there:
+            stays = stays or not all(there.values())
             manifest["metadata"]["labels"][names.LEFT_LABEL] = "true"
-        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
+        elif changed and _remote(manifest) in remote:
+            # Objects of both APIs have one and the same object there, which must not be deleted with the old one.
+            orphaned = object.orphaned(manifest)
+            stays, manifest = stays or orphaned != manifest, orphaned
+        if stays:
+            kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
     return tuple(kept)
+
+
+def _way(manifest: JsonObject) -> tuple[Any, Any]:
+    """How something is delivered: provider-kubernetes has two APIs for Objects."""
+    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
+    return mode, manifest.get("apiVersion") if mode == "Object" else None
+
+
+def _remote(manifest: JsonObject) -> tuple[Any, ...]:
+    """The Destination of an Object, and what tells the object there from all others."""
+    made = lookup(manifest, "spec", "forProvider", "manifest")
+    metadata = lookup(made, "metadata")
+    what = [lookup(made, "apiVersion"), lookup(made, "kind"), lookup(metadata, "namespace"), lookup(metadata, "name")]
+    return _place(manifest)[1], *what
 
 
 def _arrived(composed: Sequence[Composed]) -> dict[str, dict[str, bool]]:
