@@ -90,3 +90,10 @@ def test_what_no_document_gives_any_more_is_deleted_where_it_is() -> None:
     kept = build.composed(run(switched(before, NAMESPACED)))
     assert "deletionPolicy" not in kept["postgresql/worker-1/backup"]["spec"]
     assert "deletionPolicy" in kept[KEY]["spec"]
+
+
+def test_an_object_stays_in_its_namespace() -> None:
+    """As Crossplane keeps it there, whatever the input says later."""
+    before = delivered(NAMESPACED)
+    structs.fill(before.input, {"deliver": {"as": "Object", "namespace": "b", "object": {"apiVersion": NAMESPACED}}})
+    assert build.composed(run(before))[KEY]["metadata"]["namespace"] == "kratix-platform-system"
