@@ -241,6 +241,13 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     return delivery.delivered or (seen.input.deliver.readiness == "Scheduled" and hold is None)
 
 
+def _is_delivered(outcome: Outcome) -> bool:
+    """Whether all documents of this request are where they should be."""
+    if outcome.hold or outcome.under_way or outcome.schedule is None or outcome.schedule.unplaced:
+        return False
+    return outcome.delivery is not None and outcome.delivery.delivered
+
+
 def _ttl(seen: Seen, outcome: Outcome, delivered: Condition, *, ready: bool) -> int:
     """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
     wanted = seconds(seen.input.ttl)
@@ -299,13 +306,6 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         structs.fill(target.resource, item.manifest)
         # Always said: function-auto-ready would take a Work's Ready, which means scheduled, for delivered.
         target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
-
-
-def _is_delivered(outcome: Outcome) -> bool:
-    """Whether all documents of this request are where they should be."""
-    if outcome.hold or outcome.under_way or outcome.schedule is None or outcome.schedule.unplaced:
-        return False
-    return outcome.delivery is not None and outcome.delivery.delivered
 
 
 def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:
