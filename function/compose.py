@@ -45,10 +45,11 @@ def _work(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[_Ke
     for pipeline in dict.fromkeys(group.pipeline for group in schedule.groups):
         key = f"{seen.input.promise_name}/work"
         own = [group for group in schedule.groups if group.pipeline == pipeline]
-        yield f"{key}/{pipeline}" if pipeline else key, _one_work(seen, pipeline, own)
+        key = f"{key}/{pipeline}" if pipeline else key
+        yield key, _one_work(seen, key, pipeline, own)
 
 
-def _one_work(seen: Seen, pipeline: str, own: Sequence[Group]) -> JsonObject:
+def _one_work(seen: Seen, key: str, pipeline: str, own: Sequence[Group]) -> JsonObject:
     groups = [
         {
             "destinationSelectors": [
@@ -62,7 +63,7 @@ def _one_work(seen: Seen, pipeline: str, own: Sequence[Group]) -> JsonObject:
     ]
     _check_ids(own)
     _check_size(workload for group in groups for workload in group["workloads"])
-    metadata = _work_metadata(seen, pipeline, _work_name(seen, pipeline))
+    metadata = _work_metadata(seen, key, pipeline, _work_name(seen, pipeline))
     return work.work(metadata, seen.input.promise_name, _resource_name(seen), groups)
 
 
@@ -81,7 +82,9 @@ def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterat
         workloads = _workloads(group) if targets else []
         _check_size(workloads)
         for target in targets:
-            metadata = _work_metadata(seen, group.pipeline, work.placement_name(work_name, target, group.id))
+            inner = f"{group.pipeline}/" if group.pipeline else ""
+            key = f"{given.promise_name}/{inner}{group.id[: work.SHORT_ID]}/{target}"
+            metadata = _work_metadata(seen, key, group.pipeline, work.placement_name(work_name, target, group.id))
             # The labels Kratix's scheduler would set: its writers find a Destination's placements by them.
             metadata["labels"] |= {
                 names.KRATIX_WORK_LABEL: work_name,
@@ -91,8 +94,7 @@ def _placements(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterat
                 names.DIRECTORY_ID_LABEL: group.id,
             }
             manifest = work.placement(metadata, given.promise_name, _resource_name(seen), group.id, target, workloads)
-            inner = f"{group.pipeline}/" if group.pipeline else ""
-            yield f"{given.promise_name}/{inner}{group.id[: work.SHORT_ID]}/{target}", manifest
+            yield key, manifest
 
 
 def _targets(group: Group, schedule: Schedule) -> list[str]:
@@ -100,11 +102,20 @@ def _targets(group: Group, schedule: Schedule) -> list[str]:
     return [placement.destination for placement in mine]
 
 
-def _work_metadata(seen: Seen, pipeline: str, name: str) -> dict[str, Any]:
+def _work_metadata(seen: Seen, key: str, pipeline: str, name: str) -> dict[str, Any]:
     given, xr = seen.input, seen.request
     label = work.pipeline_label(pipeline or xr.kind, (*xr.identity, given.deliver.as_, *filter(None, [pipeline])))
     labels = _own_labels(seen, pipeline) | {names.KRATIX_PIPELINE_LABEL: label}
-    return {"name": name, "namespace": xr.namespace or given.deliver.namespace, "labels": labels}
+    return {"name": name, "namespace": _namespace(seen, key), "labels": labels}
+
+
+def _namespace(seen: Seen, key: str) -> str:
+    """Crossplane keeps what is there in its namespace, whatever is asked for later (composition_functions.go)."""
+    if seen.request.namespace:
+        return seen.request.namespace
+    there = seen.observed.get(key)
+    kept = lookup(there.manifest, "metadata", "namespace") if there else None
+    return kept or seen.input.deliver.namespace
 
 
 def _resource_name(seen: Seen) -> str:
@@ -168,7 +179,7 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
             for document in group.documents:
                 if document.manifest is None:
                     continue
-                key = f"{given.promise_name}/{target}/{document.identity}"
+                key = _object_key(seen, f"{given.promise_name}/{target}/{document.identity}", api_version)
                 metadata: dict[str, Any] = {
                     "name": names.bounded(f"{xr.name}-{document.identity}-{target}", key, *xr.identity),
                     "labels": _own_labels(seen, group.pipeline)
@@ -179,8 +190,22 @@ def _objects(seen: Seen, _: Sequence[Document], schedule: Schedule) -> Iterator[
                     },
                 }
                 if api_version == object.NAMESPACED:
-                    metadata["namespace"] = xr.namespace or given.deliver.namespace
+                    metadata["namespace"] = _namespace(seen, key)
                 yield key, object.object_(api_version, metadata, document.manifest, config, wanted.readiness)
+
+
+def _object_key(seen: Seen, key: str, api_version: str) -> str:
+    """The key, or one of the API's own where an Object of another API has it, or had it.
+
+    Crossplane collects garbage by keys alone: under the same key that one would be forgotten, and live on.
+    """
+    if seen.request.namespace:
+        return key  # only one API will do
+    own = f"{key}@{api_version.partition('/')[0]}"
+    there = seen.observed.get(key)
+    if own in seen.observed or (there is not None and there.manifest.get("apiVersion") != api_version):
+        return own
+    return key
 
 
 def _provider_config(destination: Destination | None, target: str, seen: Seen, api_version: str) -> dict[str, str]:
@@ -203,11 +228,7 @@ def _provider_config(destination: Destination | None, target: str, seen: Seen, a
 
 def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterator[_Keyed]:
     for document in documents:
-        if document.manifest is None:
-            continue
-        adopted = document.name in seen.adopted
-        metadata = document.manifest["metadata"]
-        namespace = metadata.get("namespace")
+        namespace = lookup(document.manifest, "metadata", "namespace")
         if seen.request.namespace and namespace not in (None, seen.request.namespace):
             raise InvalidError(
                 f"{document.path}, metadata.namespace"
@@ -215,9 +236,19 @@ def _composed(seen: Seen, documents: Sequence[Document], _: Schedule) -> Iterato
                 else f"{document.path}.manifest.metadata.namespace",
                 f"is {namespace}, but a namespaced XR composes only in its own namespace, {seen.request.namespace}",
             )
-        labels = {**(metadata.get("labels") or {}), **_own_labels(seen, document.pipeline)}
+    yield from itself(seen, documents)
+
+
+def itself(seen: Seen, documents: Sequence[Document]) -> Iterator[_Keyed]:
+    """Documents by key as they are composed on this cluster, whatever `deliver.as` says now."""
+    for document in documents:
+        if document.manifest is None:
+            continue
+        metadata = document.manifest["metadata"]
+        own = _own_labels(seen, document.pipeline) | {names.DELIVER_LABEL: "Composed"}
+        labels = {**(metadata.get("labels") or {}), **own}
         manifest = {**document.manifest, "metadata": {**metadata, "labels": labels}}
-        key = document.name if adopted else f"{seen.input.promise_name}/{document.identity}"
+        key = document.name if document.name in seen.adopted else f"{seen.input.promise_name}/{document.identity}"
         yield key, manifest
 
 

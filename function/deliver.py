@@ -7,11 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from function import compose, jobs, readiness
-from function.api import names
+from function.api import names, object
 from function.api.errors import InvalidError
-from function.model import Composed, Delivery, Document, JsonObject, Observed, Schedule, Seen, lookup, texts
+from function.model import (
+    Composed,
+    Delivery,
+    Document,
+    JsonObject,
+    Observed,
+    Schedule,
+    Seen,
+    group_key,
+    lookup,
+    objects,
+    texts,
+)
 
-_MAX_STATUS = 4096
 _PREVIEWED = 10
 
 
@@ -22,37 +33,93 @@ def send(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> Deliv
         InvalidError: Something that Kratix or Crossplane would choke on; nothing is emitted then.
     """
     composed = tuple(
-        Composed(key, manifest, ready=not _problem(seen, manifest, seen.observed.get(key)))
+        Composed(key, manifest, ready=not readiness.problem(seen, manifest, seen.observed.get(key)))
         for key, manifest in compose.resources(seen, documents, schedule)
     )
-    delivery = _delivery(seen, composed)
-    kept = _kept(seen, composed, schedule, delivered=delivery.delivered)
-    return _delivery(seen, (*composed, *kept)) if kept else delivery
+    delivery = readiness.delivery(seen, composed)
+    kept = _kept(seen, documents, schedule, composed, delivered=delivery.delivered)
+    return readiness.delivery(seen, (*composed, *kept)) if kept else delivery
 
 
-def _kept(seen: Seen, composed: Sequence[Composed], schedule: Schedule, *, delivered: bool) -> tuple[Composed, ...]:
+def _kept(
+    seen: Seen, documents: Sequence[Document], schedule: Schedule, composed: Sequence[Composed], *, delivered: bool
+) -> tuple[Composed, ...]:
     """What is composed no longer but stays for now, so that nothing is without its documents in between (rule 1).
 
-    While a directory has no Destination everything stays where it is; after a change of `deliver.as` the old way stays
-    until the new one has delivered.
+    While a directory has no Destination everything stays where it is; after a change of `deliver.as`, or of the API of
+    Objects, the old way stays until the new one has delivered; and what moves stays on the Destination that it leaves
+    until the new one has it.
 
     Raises:
         InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
     """
     taken = {item.key for item in composed}
+    left = [(key, observed) for key, observed in sorted(seen.observed.items()) if key not in taken]
+    if not left:
+        return ()
+    itself = _itself(seen, documents)
+    if schedule.unplaced and seen.input.deliver.as_ != "Work" and any(_is_composed(observed) for _, observed in left):
+        raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
+    arrived, ways = _arrived(composed), {_way(item.manifest) for item in composed}
+    remote = {_remote(item.manifest) for item in composed} if seen.input.deliver.as_ == "Object" else set()
     kept = []
-    for key, observed in sorted(seen.observed.items()):
-        before = _labels(observed).get(names.DELIVER_LABEL)
-        changed = before != seen.input.deliver.as_ and not delivered
-        if key in taken or not (schedule.unplaced or changed):
-            continue
-        if before == "Composed":
-            if schedule.unplaced and seen.input.deliver.as_ != "Work":
-                raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
-            continue
-        manifest = _rebuilt(observed.manifest)
-        kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
+    for key, observed in left:
+        manifest = itself.get(key) if _is_composed(observed) else _rebuilt(observed.manifest)
+        if manifest is None:
+            continue  # no document gives it any more, so it goes as it did while it was composed
+        group, destination = _place(manifest)
+        there = arrived.get(group, {}) if destination else {}
+        changed = _way(manifest) not in ways
+        stays = bool(schedule.unplaced) or (changed and not delivered)
+        if there and destination not in there:
+            stays = stays or not all(there.values())
+            manifest["metadata"]["labels"][names.LEFT_LABEL] = "true"
+        elif changed and _remote(manifest) in remote:
+            # Objects of both APIs have one and the same object there, which must not be deleted with the old one.
+            orphaned = object.orphaned(manifest)
+            stays, manifest = stays or orphaned != manifest, orphaned
+        if stays:
+            kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
     return tuple(kept)
+
+
+def _way(manifest: JsonObject) -> tuple[Any, Any]:
+    """How something is delivered: provider-kubernetes has two APIs for Objects."""
+    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
+    return mode, manifest.get("apiVersion") if mode == "Object" else None
+
+
+def _remote(manifest: JsonObject) -> tuple[Any, ...]:
+    """The Destination of an Object, and what tells the object there from all others."""
+    made = lookup(manifest, "spec", "forProvider", "manifest")
+    metadata = lookup(made, "metadata")
+    what = [lookup(made, "apiVersion"), lookup(made, "kind"), lookup(metadata, "namespace"), lookup(metadata, "name")]
+    return _place(manifest)[1], *what
+
+
+def _arrived(composed: Sequence[Composed]) -> dict[str, dict[str, bool]]:
+    """By workload group and Destination, whether all of the group is there."""
+    found: dict[str, dict[str, bool]] = {}
+    for item in composed:
+        group, destination = _place(item.manifest)
+        if destination:
+            there = found.setdefault(group, {})
+            there[destination] = there.get(destination, True) and item.ready
+    return found
+
+
+def _place(manifest: JsonObject) -> tuple[str, str]:
+    """The workload group and the Destination of something composed; empty where it says none."""
+    labels = texts(lookup(manifest, "metadata", "labels"))
+    group = group_key(labels.get(names.DIRECTORY_ID_LABEL, ""), labels.get(names.PIPELINE_LABEL, ""))
+    return group, labels.get(names.DESTINATION_LABEL, "")
+
+
+def _itself(seen: Seen, documents: Sequence[Document]) -> dict[str, JsonObject]:
+    """What is composed as itself, made of the documents again: from what is observed it cannot be rebuilt."""
+    there = {key for key, observed in seen.observed.items() if _is_composed(observed)}
+    made = compose.itself(seen, documents) if there else ()
+    return {key: manifest for key, manifest in made if key in there}
 
 
 def preview(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> str:
@@ -71,7 +138,10 @@ def preview(seen: Seen, documents: Sequence[Document], schedule: Schedule) -> st
             if key not in wanted
         ),
     ]
-    said = [f"{verb} {_kind(item)} {item.manifest['metadata'].get('name', item.key)}" for verb, item in changes]
+    said = [
+        f"{verb} {item.manifest.get('kind')} {item.manifest['metadata'].get('name', item.key)}"
+        for verb, item in changes
+    ]
     more = f", and {len(said) - _PREVIEWED} more" if len(said) > _PREVIEWED else ""
     what = f"would {', '.join(said[:_PREVIEWED])}{more}" if said else "nothing would change"
     return f"nothing is delivered while the label {names.KRATIX_DRY_RUN_LABEL} is true: {what}"
@@ -112,8 +182,8 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
             # An input that names another Promise by mistake must not delete what the right one delivered.
             held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
             manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
-        kept.append(Composed(key, manifest, ready=not _problem(seen, manifest, observed)))
-    return _delivery(seen, kept)
+        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
+    return readiness.delivery(seen, kept)
 
 
 def can_hold(seen: Seen) -> bool:
@@ -127,7 +197,7 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     Args:
         documents: Those of the output in force. What is composed as itself is made of them, since it cannot be rebuilt
             from what is observed.
-        again: Whether they are all that was delivered, so that what somebody deleted is made again.
+        again: Whether there is an output in force, so that what was delivered and somebody deleted is made again.
 
     Returns:
         None where something that is composed as itself cannot be made of them: nothing may change then.
@@ -135,17 +205,30 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     Raises:
         InvalidError: As `send` does.
     """
-    fresh = dict(compose.resources(seen, documents, schedule))
+    fresh = {**dict(compose.resources(seen, documents, schedule)), **_itself(seen, documents)}
     kept = hold(replace(seen, observed={k: o for k, o in seen.observed.items() if not _is_composed(o)}), waiting=False)
     itself = {key for key, observed in seen.observed.items() if _is_composed(observed)}
     if kept is None or not itself <= fresh.keys():
         return None
-    missing = itself | (fresh.keys() - seen.observed.keys() if again else set())
+    gone = fresh.keys() - seen.observed.keys() if again else set()
+    missing = itself | {key for key in gone if _was_delivered(seen, key, fresh[key])}
     made = [
-        Composed(key, fresh[key], ready=not _problem(seen, fresh[key], seen.observed.get(key)))
+        Composed(key, fresh[key], ready=not readiness.problem(seen, fresh[key], seen.observed.get(key)))
         for key in sorted(missing)
     ]
-    return _delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+    return readiness.delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+
+
+def _was_delivered(seen: Seen, key: str, manifest: JsonObject) -> bool:
+    """Whether something that is not there was, and so does not wait for the pipelines that run.
+
+    What pipelines wrote is of a run that has succeeded. Of all else the status knows, within its limit.
+    """
+    metadata = manifest["metadata"]
+    if names.PIPELINE_LABEL in metadata["labels"]:
+        return True
+    who = (manifest["kind"], metadata.get("name", key))
+    return any((entry.get("kind"), entry.get("name")) == who for entry in objects(seen.status.get("deliveries")))
 
 
 def _is_composed(observed: Observed) -> bool:
@@ -174,72 +257,6 @@ def _is_ours(key: str) -> bool:
         names.KRATIX_PIPELINE_LABEL,
     )
     return key.startswith(f"{names.GROUP}/") or key in path_labels
-
-
-def _problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str:
-    """Why a composed resource has not arrived; empty where it has."""
-    body = observed.manifest if observed else None
-    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
-    spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
-    if mode == "Work":
-        pipeline = texts(lookup(manifest, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
-        return readiness.of_work(body, spec, [p for p in seen.work_placements if p.pipeline == pipeline])
-    if mode == "WorkPlacement":
-        return readiness.of_placement(body, spec)
-    if mode == "Object":
-        return readiness.of_object(body, spec)
-    return readiness.of_composed(body)
-
-
-def _delivery(seen: Seen, composed: Sequence[Composed]) -> Delivery:
-    if not composed:
-        return Delivery((), delivered=True, reason="NothingToDeliver", message="there is nothing to deliver")
-    problems = [(item, _problem(seen, item.manifest, seen.observed.get(item.key))) for item in composed]
-    details = tuple(_detail(seen, item, problem) for item, problem in problems)
-    open_ = [(item, problem) for item, problem in problems if problem]
-    if not open_:
-        message = f"all is delivered ({_count(composed)})"
-        return Delivery(tuple(composed), delivered=True, reason="Delivered", message=message, details=details)
-    item, problem = open_[0]
-    more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-    message = f"{_kind(item)} {item.manifest['metadata'].get('name', item.key)}: {problem}{more}"
-    return Delivery(tuple(composed), delivered=False, reason="Delivering", message=message, details=details)
-
-
-def _kind(item: Composed) -> str:
-    return str(item.manifest.get("kind"))
-
-
-def _count(composed: Sequence[Composed]) -> str:
-    kinds: dict[str, int] = {}
-    for item in composed:
-        kinds[_kind(item)] = kinds.get(_kind(item), 0) + 1
-    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
-
-
-def _detail(seen: Seen, item: Composed, problem: str) -> JsonObject:
-    metadata = item.manifest["metadata"]
-    detail: dict[str, Any] = {
-        "kind": _kind(item),
-        "name": metadata.get("name", item.key),
-        "ready": not problem,
-    }
-    if metadata.get("labels", {}).get(names.DESTINATION_LABEL):
-        detail["destination"] = metadata["labels"][names.DESTINATION_LABEL]
-    if problem:
-        detail["message"] = problem
-    observed = seen.observed.get(item.key)
-    if _kind(item) == "Object" and observed:
-        status = _remote_status(observed.manifest)
-        if status is not None:
-            detail["status"] = status
-    return detail
-
-
-def _remote_status(observed: JsonObject) -> Mapping[str, Any] | None:
-    """The status that the remote object has, as provider-kubernetes saw it; left out where it is large."""
-    status = lookup(observed, "status", "atProvider", "manifest", "status")
-    return status if isinstance(status, Mapping) and len(repr(status)) <= _MAX_STATUS else None
 
 
 def _labels(observed: Observed) -> Mapping[str, str]:

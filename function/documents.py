@@ -14,7 +14,7 @@ from function import cel, produced
 from function.api import manifest, names
 from function.api.errors import InvalidError, shorten
 from function.api.input import Adopt, DocumentTemplate
-from function.model import Document, JsonObject, Produced, Request, Seen
+from function.model import Document, JsonObject, Produced, Request, Seen, lookup
 
 MAX_DOCUMENTS = 1024
 _PLAIN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?")
@@ -36,10 +36,16 @@ def produce(seen: Seen, scope: cel.Scope, outputs: Sequence[Produced]) -> tuple[
     ]
     if seen.input.adopt is not None:
         made += [_adopted(key, body, seen.input.adopt, seen) for key, body in sorted(seen.adopted.items())]
-    made += produced.documents(outputs, seen.input)
+    made += produced.documents(outputs, seen.input, again=_were_composed(seen) if outputs else False)
     if len(made) > MAX_DOCUMENTS:
         raise InvalidError("documents", f"are {len(made)}; at most {MAX_DOCUMENTS} can be delivered for one request")
     return _unique(made)
+
+
+def _were_composed(seen: Seen) -> bool:
+    """Whether documents were composed as themselves, and so can be kept only by being made again."""
+    composed = (lookup(each.manifest, "metadata", "labels", names.DELIVER_LABEL) for each in seen.observed.values())
+    return "Composed" in composed
 
 
 def _native(template: DocumentTemplate, scope: cel.Scope, path: str) -> Document | None:

@@ -21,15 +21,20 @@ from function.model import Document, File, Produced
 _READ = (".yaml", ".yml", ".json")
 
 
-def documents(outputs: Sequence[Produced], given: PromiseInput) -> Iterator[Document]:
+def documents(outputs: Sequence[Produced], given: PromiseInput, *, again: bool = False) -> Iterator[Document]:
     """Every manifest in the output of pipelines, and every file that holds none.
+
+    Args:
+        again: Whether manifests are needed whatever `deliver.as` is, as they were composed as themselves.
 
     Raises:
         InvalidError: A file's path leaves its folder, or a file that is looked into cannot be read, or holds something
             that `deliver.as` does not take; with pipeline, file and document.
     """
     objects_only = given.deliver.as_ in ("Object", "Composed")
-    looked_into = objects_only or bool(given.decorate) or any(check.on == "Documents" for check in given.checks)
+    looked_into = (
+        objects_only or again or bool(given.decorate) or any(check.on == "Documents" for check in given.checks)
+    )
     for output in outputs:
         for path, content in sorted(output.files.items()):
             where = f"pipeline {output.pipeline}, {path}"

@@ -205,7 +205,14 @@ def _adopted(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Mapping[str, 
         key: plain(req.desired.resources[key].resource, f"desired resource {key}")
         for key in sorted(req.desired.resources)
         if any(fnmatch.fnmatchcase(key, pattern) for pattern in given.adopt.names)
+        and not _is_a_steps_own(req.desired.resources[key].resource)
     }
+
+
+def _is_a_steps_own(resource: struct_pb2.Struct) -> bool:
+    """Whether a step like this one composes or holds it, so that it is nothing to deliver: a Work, a Job, a beacon."""
+    labels, annotations = (strings(at(resource, "metadata", field)) for field in ("labels", "annotations"))
+    return names.PROMISE_LABEL in labels or names.BEACON_LABEL in labels or names.HELD_ANNOTATION in annotations
 
 
 def _check_keys(req: fnv1.RunFunctionRequest, given: PromiseInput) -> None:

@@ -1,11 +1,22 @@
-"""Whether what was composed has arrived: one function for each kind, from its conditions to ready and why not."""
+"""Whether what was composed has arrived: all of it, and one function for each kind, from its conditions to why not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from function.api import work
-from function.model import JsonObject, WorkPlacement, lookup, objects
+from function.api import names, work
+from function.model import (
+    Composed,
+    Delivery,
+    JsonObject,
+    Observed,
+    Seen,
+    WorkPlacement,
+    lookup,
+    objects,
+    texts,
+)
 
 NOT_APPLIED = "not applied yet"
 # Kinds that are ready by another condition than Ready.
@@ -15,8 +26,76 @@ _CONDITION = {
     "Job": "Complete",
     "CustomResourceDefinition": "Established",
 }
+_MAX_STATUS = 4096
 # What only the specs of Crossplane's managed resources and XRs have.
 _CROSSPLANES = ("forProvider", "crossplane")
+
+
+def problem(seen: Seen, manifest: JsonObject, observed: Observed | None) -> str:
+    """Why a composed resource has not arrived; empty where it has."""
+    body = observed.manifest if observed else None
+    mode = lookup(manifest, "metadata", "labels", names.DELIVER_LABEL)
+    spec = manifest["spec"] if isinstance(manifest.get("spec"), Mapping) else {}
+    if mode == "Work":
+        pipeline = texts(lookup(manifest, "metadata", "labels")).get(names.PIPELINE_LABEL, "")
+        return of_work(body, spec, [p for p in seen.work_placements if p.pipeline == pipeline])
+    if mode == "WorkPlacement":
+        return of_placement(body, spec)
+    if mode == "Object":
+        return of_object(body, spec)
+    return of_composed(body)
+
+
+def delivery(seen: Seen, composed: Sequence[Composed]) -> Delivery:
+    """What is composed, with how far all of it has come."""
+    if not composed:
+        return Delivery((), delivered=True, reason="NothingToDeliver", message="there is nothing to deliver")
+    problems = [(item, problem(seen, item.manifest, seen.observed.get(item.key))) for item in composed]
+    details = tuple(_detail(seen, item, why) for item, why in problems)
+    open_ = [(item, why) for item, why in problems if why]
+    if not open_:
+        message = f"all is delivered ({_count(composed)})"
+        return Delivery(tuple(composed), delivered=True, reason="Delivered", message=message, details=details)
+    item, why = open_[0]
+    more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
+    message = f"{_kind(item)} {item.manifest['metadata'].get('name', item.key)}: {why}{more}"
+    return Delivery(tuple(composed), delivered=False, reason="Delivering", message=message, details=details)
+
+
+def _kind(item: Composed) -> str:
+    return str(item.manifest.get("kind"))
+
+
+def _count(composed: Sequence[Composed]) -> str:
+    kinds: dict[str, int] = {}
+    for item in composed:
+        kinds[_kind(item)] = kinds.get(_kind(item), 0) + 1
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
+
+
+def _detail(seen: Seen, item: Composed, why: str) -> JsonObject:
+    metadata = item.manifest["metadata"]
+    detail: dict[str, Any] = {
+        "kind": _kind(item),
+        "name": metadata.get("name", item.key),
+        "ready": not why,
+    }
+    if metadata.get("labels", {}).get(names.DESTINATION_LABEL):
+        detail["destination"] = metadata["labels"][names.DESTINATION_LABEL]
+    if why:
+        detail["message"] = why
+    observed = seen.observed.get(item.key)
+    if _kind(item) == "Object" and observed:
+        status = _remote_status(observed.manifest)
+        if status is not None:
+            detail["status"] = status
+    return detail
+
+
+def _remote_status(observed: JsonObject) -> Mapping[str, Any] | None:
+    """The status that the remote object has, as provider-kubernetes saw it; left out where it is large."""
+    status = lookup(observed, "status", "atProvider", "manifest", "status")
+    return status if isinstance(status, Mapping) and len(repr(status)) <= _MAX_STATUS else None
 
 
 def of_work(observed: JsonObject | None, spec: JsonObject, placements: Sequence[WorkPlacement]) -> str:

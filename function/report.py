@@ -241,6 +241,13 @@ def _ready(seen: Seen, outcome: Outcome) -> bool:
     return delivery.delivered or (seen.input.deliver.readiness == "Scheduled" and hold is None)
 
 
+def _is_delivered(outcome: Outcome) -> bool:
+    """Whether all documents of this request are where they should be."""
+    if outcome.hold or outcome.under_way or outcome.schedule is None or outcome.schedule.unplaced:
+        return False
+    return outcome.delivery is not None and outcome.delivery.delivered
+
+
 def _ttl(seen: Seen, outcome: Outcome, delivered: Condition, *, ready: bool) -> int:
     """Seconds until Crossplane asks again: up to 2.3 it watches no required resource, so this is the poll (rule 6)."""
     wanted = seconds(seen.input.ttl)
@@ -290,7 +297,7 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         del rsp.desired.resources[key]
     for key in seen.adopted:
         # What an earlier step composed here before this one adopted it goes on existing while nothing takes its place.
-        if not (outcome.hold and key in seen.existing and key not in composed):
+        if key in composed or key not in seen.existing or _is_delivered(outcome):
             del rsp.desired.resources[key]
     at_once = seen.input.deliver.readiness == "Scheduled" and outcome.hold is None
     for key in sorted(composed):

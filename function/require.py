@@ -45,25 +45,29 @@ def resources(
         wanted.append(_inventory(given))
     if given.deliver.as_ == "Work":
         # Delivered and Ready come from the WorkPlacements: a Work's own Ready means scheduled, not written.
-        namespace = xr.namespace or given.deliver.namespace
-        works = {"": work.name(xr.kind, xr.name, given.promise_name, xr.identity), **_works(observed)}
-        for pipeline, name in sorted(works.items()):
+        own = work.name(xr.kind, xr.name, given.promise_name, xr.identity)
+        works = {"": (own, given.deliver.namespace), **_works(observed)}
+        for pipeline, (name, namespace) in sorted(works.items()):
             key = f"{PLACEMENTS}/{pipeline}" if pipeline else PLACEMENTS
-            labels = {names.KRATIX_WORK_LABEL: name}
-            wanted.append(Requirement(key, names.KRATIX_API_VERSION, "WorkPlacement", namespace, labels=labels))
+            where, labels = xr.namespace or namespace, {names.KRATIX_WORK_LABEL: name}
+            wanted.append(Requirement(key, names.KRATIX_API_VERSION, "WorkPlacement", where, labels=labels))
     if given.workflow.pipelines != "None" and jobs:
         wanted += _of_jobs(plan, xr, jobs)
     scope = cel.Scope({"request": xr.body})
     return (*wanted, *(_context(source, scope, f"context[{i}]") for i, source in enumerate(given.context)))
 
 
-def _works(observed: Iterable[Observed]) -> dict[str, str]:
-    """The names of the Works of pipelines, by pipeline."""
+def _works(observed: Iterable[Observed]) -> dict[str, tuple[str, str]]:
+    """The names and namespaces of the Works that are there, by pipeline; empty for that of native documents.
+
+    Crossplane keeps them there, whatever `deliver.namespace` says later (composition_functions.go).
+    """
     found = {}
     for each in observed:
-        pipeline = texts(lookup(each.manifest, "metadata", "labels")).get(names.PIPELINE_LABEL)
-        if each.manifest.get("kind") == "Work" and pipeline:
-            found[pipeline] = str(lookup(each.manifest, "metadata", "name"))
+        if each.manifest.get("kind") == "Work":
+            metadata = each.manifest["metadata"]
+            pipeline = texts(metadata.get("labels")).get(names.PIPELINE_LABEL, "")
+            found[pipeline] = (str(metadata.get("name")), str(metadata.get("namespace") or ""))
     return found
 
 

@@ -25,6 +25,8 @@ PROMISE_LABEL: Final = f"{GROUP}/promise"
 DELIVER_LABEL: Final = f"{GROUP}/deliver"
 DESTINATION_LABEL: Final = f"{GROUP}/destination"
 DIRECTORY_ID_LABEL: Final = f"{GROUP}/directory-id"
+# On what stays on a Destination that its group has left, until it is delivered where it went; it does not come back.
+LEFT_LABEL: Final = f"{GROUP}/left"
 # On what a step holds for a Promise that is not its own, until the step of that Promise takes it over.
 HELD_ANNOTATION: Final = f"{GROUP}/held-for"
 DOCUMENT_ANNOTATION: Final = f"{GROUP}/document"

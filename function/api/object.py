@@ -36,3 +36,11 @@ def object_(
             "readiness": {"policy": readiness},
         },
     }
+
+
+def orphaned(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """An Object that leaves what it made where it is, once it is deleted; the namespaced API has no deletionPolicy."""
+    policy: dict[str, Any] = {"managementPolicies": ["Observe", "Create", "Update", "LateInitialize"]}
+    if manifest["apiVersion"] == LEGACY:
+        policy = {"deletionPolicy": "Orphan"}
+    return {**manifest, "spec": {**manifest["spec"], **policy}}

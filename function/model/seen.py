@@ -233,7 +233,7 @@ class Seen:
         for observed in self.observed.values():
             labels = texts(lookup(observed.manifest, "metadata", "labels"))
             group, destination = labels.get(names.DIRECTORY_ID_LABEL), labels.get(names.DESTINATION_LABEL)
-            if group and destination:
+            if group and destination and names.LEFT_LABEL not in labels:
                 found.setdefault(group_key(group, labels.get(names.PIPELINE_LABEL, "")), set()).add(destination)
         return {group: tuple(sorted(targets)) for group, targets in sorted(found.items())}
 

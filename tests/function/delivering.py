@@ -87,3 +87,23 @@ def specs(req_or_rsp: Mapping[str, fnv1.Resource]) -> dict[str, Any]:
 def delivery(rsp: fnv1.RunFunctionResponse) -> dict[str, fnv1.Resource]:
     """What is composed but for what runs pipelines."""
     return {key: resource for key, resource in rsp.desired.resources.items() if names.RUN_KEY not in key}
+
+
+def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
+    """The WorkPlacements that Kratix would make of the Works in a request."""
+    made = []
+    for key, resource in req.observed.resources.items():
+        body = structs.plain(resource.resource, key)
+        for group in (body.get("spec") or {}).get("workloadGroups", []):
+            labels = {"kratix.io/work": body["metadata"]["name"], "kratix.io/workload-group-id": group["id"]}
+            conditions = [{"type": t, "status": "True"} for t in ("ScheduleSucceeded", "WriteSucceeded")]
+            made.append(
+                {
+                    "apiVersion": "platform.kratix.io/v1alpha1",
+                    "kind": "WorkPlacement",
+                    "metadata": {"name": "w", "namespace": build.TEAM, "labels": labels},
+                    "spec": {"targetDestinationName": "worker-1", "generation": 1},
+                    "status": {"conditions": conditions},
+                }
+            )
+    return made

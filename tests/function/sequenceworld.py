@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 import build
-from function import fn
+from function import fn, structs
 from function.api import names, work
 from function.api.output import Output
 from function.model import Host, lookup, objects
-from function.simulate import Cluster, State, Step, kubelet, reconcile, start
+from function.simulate import Cluster, Ref, State, Step, kubelet, reconcile, start
 from function.simulate.engine import settle
 
 BEGIN = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -57,6 +58,19 @@ def promise(
     }
 
 
+def earlier(desired: Mapping[str, Any]) -> list[Step]:
+    """The step of another function that composes these; none where there are none."""
+
+    def compose(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
+        rsp = fnv1.RunFunctionResponse()
+        for key, manifest in desired.items():
+            structs.fill(rsp.desired.resources[key].resource, manifest)
+            rsp.desired.resources[key].ready = fnv1.READY_TRUE
+        return rsp
+
+    return [Step("compose", compose, {})] if desired else []
+
+
 class World:
     """The cluster over time: what a step does to it, what its Jobs do, and what can be seen of it."""
 
@@ -66,6 +80,7 @@ class World:
         self.seen: dict[str, int] = {}
         self.order: dict[str, list[str]] = {}
         self.dropped: set[str] = set()
+        self.earlier = earlier(sequence.get("desired", {}))
         given = build.promise_input(
             **{"promise": {"ref": {"name": "postgresql"}}, "documents": [], **sequence.get("input", {})}
         )
@@ -118,6 +133,8 @@ class World:
         cluster = cluster.having(xr)
         if "promise" in action:
             cluster = cluster.having(promise(**{"pipelines": self.sequence["pipelines"], **action["promise"]}))
+        for name, labels in action.get("destinations", {}).items():
+            cluster = cluster.having(build.destination(name, labels))
         if "delete" in action:
             cluster = cluster.lacking(self.one(**action["delete"]))
         if "input" in action:
@@ -125,26 +142,24 @@ class World:
         self.state = State(cluster, self.state.xr, self.state.composed, self.state.intent)
         self.now += timedelta(seconds=action.get("wait", 0))
 
-    def one(self, kind: str, pipeline: str) -> Any:
-        from function.simulate import Ref
-
+    def one(self, kind: str, pipeline: str = "", key: str = "") -> Ref:
         found = [
             ref
             for ref, body in self.state.cluster.objects.items()
             if ref.kind == kind
             and (
-                lookup(body, "metadata", "labels", names.PIPELINE_LABEL) == pipeline
+                lookup(body, "metadata", "labels", names.PIPELINE_LABEL) == (pipeline or None)
                 or (kind == "ConfigMap" and pipeline in ref.name and "-output-" in ref.name)
             )
+            and str(lookup(body, "metadata", "annotations", names.COMPOSITION_RESOURCE_NAME)).endswith(key)
         ]
         (ref,) = found
-        assert isinstance(ref, Ref)
         return ref
 
     def reconcile(self) -> dict[str, Any]:
         self.now += TICK
         jobs = {job["metadata"]["name"] for job in self.state.cluster.matching("batch/v1", "Job")}
-        turn = reconcile(self.state, [self.step])
+        turn = reconcile(self.state, [*self.earlier, self.step])
         after_jobs = {job["metadata"]["name"] for job in turn.state.cluster.matching("batch/v1", "Job")}
         assert not after_jobs & self.dropped, "a Job that was dropped is never made again under its name"
         self.dropped |= jobs - after_jobs

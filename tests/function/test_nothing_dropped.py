@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from delivering import MODES, WORLD, answered, changed, delivered, delivery, given, specs, without
+from delivering import MODES, WORLD, answered, changed, delivered, delivery, given, specs, without, written
 
 import build
 from function import structs
@@ -184,7 +184,38 @@ def test_rule_1_a_later_step_takes_over_what_an_earlier_one_held_for_it() -> Non
     assert names.HELD_ANNOTATION not in manifest["metadata"].get("annotations", {})
 
 
-SWITCHES = [(old, new) for old in ("Work", "WorkPlacement", "Object") for new in MODES if old != new]
+def test_rule_1_a_step_that_adopts_everything_adopts_nothing_of_steps_like_it() -> None:
+    """The first denies and holds the second's Work; its own beacon and what it composes of its own pass through too."""
+    second = delivered("Work", adopt={"names": ["*"]})
+    first = fnv1.RunFunctionRequest()
+    first.CopyFrom(second)
+    structs.fill(
+        first.input,
+        build.promise_input(promise={"name": "audit", "spec": {}}, checks=[{"name": "no", "expression": "false"}]),
+    )
+    del first.input["adopt"]
+    second.desired.CopyFrom(run(build.resolved(first)).desired)
+    labels = {names.PROMISE_LABEL: "audit", names.DELIVER_LABEL: "Work"}
+    theirs = {
+        "audit/work": {"apiVersion": "platform.kratix.io/v1alpha1", "kind": "Work", "metadata": {"labels": labels}},
+        "audit//beacon": {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"labels": {names.BEACON_LABEL: "true"}},
+        },
+        "later/work": {"kind": "Work", "metadata": {"annotations": {names.HELD_ANNOTATION: "later"}}},
+    }
+    theirs = {key: {**manifest, "spec": {}} for key, manifest in theirs.items()}
+    for key, manifest in theirs.items():
+        structs.fill(second.desired.resources[key].resource, manifest)
+    rsp = run(second)
+    assert not build.fatal(rsp)
+    assert set(build.files(rsp)) == {"claim.yaml"}, "none of it is a document"
+    assert {key: build.composed(rsp)[key] for key in theirs} == theirs
+    assert set(rsp.desired.resources) == {"postgresql/work", *theirs}
+
+
+SWITCHES = [(old, new) for old in MODES for new in MODES if old != new]
 
 
 @pytest.mark.parametrize(("old", "new"), SWITCHES)
@@ -209,26 +240,6 @@ def test_rule_1_another_way_of_delivery_takes_over_only_once_it_has_delivered(ol
     assert not set(before.observed.resources) & set(final.desired.resources), "and goes once the new has delivered"
 
 
-def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
-    """The WorkPlacements that Kratix would make of the Works in a request."""
-    made = []
-    for key, resource in req.observed.resources.items():
-        body = structs.plain(resource.resource, key)
-        for group in body["spec"].get("workloadGroups", []) if "spec" in body else []:
-            labels = {"kratix.io/work": body["metadata"]["name"], "kratix.io/workload-group-id": group["id"]}
-            conditions = [{"type": t, "status": "True"} for t in ("ScheduleSucceeded", "WriteSucceeded")]
-            made.append(
-                {
-                    "apiVersion": "platform.kratix.io/v1alpha1",
-                    "kind": "WorkPlacement",
-                    "metadata": {"name": "w", "namespace": build.TEAM, "labels": labels},
-                    "spec": {"targetDestinationName": "worker-1", "generation": 1},
-                    "status": {"conditions": conditions},
-                }
-            )
-    return made
-
-
 @pytest.mark.parametrize("new", ["WorkPlacement", "Object"])
 def test_rule_1_another_way_of_delivery_without_a_destination_drops_nothing(new: str) -> None:
     before = delivered("Work")
@@ -247,6 +258,26 @@ def test_rule_1_a_directory_without_a_destination_keeps_where_its_documents_were
     rsp = run(answered(before, WORLD))
     assert build.conditions(rsp)["Scheduled"] == ("False", "NoMatchingDestination")
     assert specs(rsp.desired.resources) == specs(before.observed.resources)
+
+
+def test_rule_1_what_was_composed_itself_stays_while_kratix_finds_no_destination() -> None:
+    before = delivered("Composed")
+    before.input.Clear()
+    structs.fill(before.input, given("Work"))
+    req = answered(before, WORLD)
+    for _ in range(3):
+        rsp = run(req)
+        assert build.conditions(rsp)["Scheduled"] == ("False", "WaitingForKratix")
+        assert set(before.observed.resources) < set(rsp.desired.resources)
+        req = answered(build.applied(req, rsp), WORLD)
+
+
+def test_rule_1_of_what_was_composed_itself_goes_what_no_document_gives_any_more() -> None:
+    """As it would without another way of delivery: there is nothing left that it could be made of."""
+    before = delivered("Composed", documents=[build.config_map("claim"), build.config_map("backup")])
+    before.input.Clear()
+    structs.fill(before.input, given("Object"))
+    assert set(build.composed(run(answered(before, WORLD)))) == {"postgresql/claim", "postgresql/worker-1/claim"}
 
 
 @pytest.mark.parametrize("new", ["WorkPlacement", "Object"])

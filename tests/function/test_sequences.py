@@ -1,7 +1,8 @@
 """Sequences: a Promise's pipelines over time, with a simulated core, Kratix and kubelet, against golden traces.
 
 A sequence is `tests/sequences/<name>.yaml`: reason, pipelines (names, or whole Pipelines), namespace (the Promise's, for
-pipelines), input (over the default), runs (for each pipeline what became of its Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
+pipelines), input (over the default), desired (what an earlier step composes), runs (for each pipeline what became of its
+Jobs, in order), steps, and the trace. A step does one thing at most and reconciles a few times;
 `make update` writes traces anew; read the diff before you commit it.
 """
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from sequenceworld import World
 
 from function import fn, structs
-from function.model import Host
+from function.model import Host, lookup
 from function.simulate import Step
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +43,13 @@ def played(sequence: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "works": {
                     k: v
                     for k, v in before["works"].items()
-                    if gone["kind"] != "Work" or not k.endswith(gone["pipeline"])
+                    if gone["kind"] not in ("Work", "Object") or not k.endswith(gone.get("pipeline") or gone["key"])
                 },
             }
         for i in range(step.get("reconciles", 1)):
             after = world.reconcile()
+            if before is not None and lookup(sequence, "input", "schedule", "whenMisplaced") == "Move":
+                before = {**before, "placed": []}
             check(before, after, sequence["reason"])
             same = (
                 i > 0
