@@ -166,6 +166,9 @@ BOMBS = {
         json.dumps({"files": [[str(i), 0] for i in range(100_000)], "metadata": [None] * 3}).encode() + b"\n", 9, 31
     ),
     "of a header": zlib.compress(b"[" * 1_000_000 + b"\n", 9, 31),
+    "of sizes that nobody can write down": zlib.compress(
+        b'{"files": [["a", %b], ["b", %b]], "metadata": [null, null, null]}\n' % (b"9" * 4300, b"9" * 4300), 9, 31
+    ),
     "of a size": zlib.compress(b'{"files": [["a", 1e999]], "metadata": [null, null, null]}\n', 9, 31),
     "of a size that is negative": zlib.compress(
         b'{"files": [["a", -1], ["b", 1]], "metadata": [null, null, null]}\n', 9, 31
