@@ -16,6 +16,7 @@ from function.api.input import parse
 from function.model import Produced
 
 CM = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
+CM_A = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
 GATE = {"checks": [{"name": "c", "on": "Documents", "expression": "true"}]}
 OBJECT = {"deliver": {"as": "Object"}}
 
@@ -59,6 +60,28 @@ CASES = {
             "a.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s, namespace: ns}}\n"
         },
         (("first/a.yaml", "first/Secret/ns/s", True),),
+        GATE,
+    ),
+    "typed": Case(
+        "the items of a typed list say neither apiVersion nor kind: API servers write them so",
+        {
+            "a.yaml": "apiVersion: v1\nkind: SecretList\nitems:\n- {metadata: {name: a}}\n- {kind: ConfigMap, apiVersion: v1, metadata: {name: b}}\n"
+        },
+        (("first/a.yaml", "first/Secret/a", True), ("first/a.yaml#2", "first/ConfigMap/b", True)),
+        GATE,
+    ),
+    "nested": Case(
+        "and lists in lists",
+        {
+            "a.yaml": f"apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: List, items: [{CM_A}]}}\n- {CM_A}\n"
+        },
+        (("first/a.yaml", "first/ConfigMap/a", True), ("first/a.yaml#2", "first/ConfigMap/a", True)),
+        GATE,
+    ),
+    "no-list": Case(
+        "without a kind nobody takes it for one, and a kind may end in List and be none",
+        {"a.yaml": "items: [1]\n", "b.yaml": "apiVersion: v1\nkind: AllowList\nmetadata: {name: b}\n"},
+        (("first/a.yaml", "first/a.yaml", False), ("first/b.yaml", "first/AllowList/b", True)),
         GATE,
     ),
     "no-manifest": Case(
