@@ -76,6 +76,11 @@ class FunctionRunner:
             _log.debug("answered", extra=log.about(xr=named(req), outcome=given.outcome, seconds=given.expressions))
         return content, given
 
+    def unreadable(self) -> bytes:
+        """The answer, serialized, to a request that is nested too deeply to be read at all."""
+        self._numbers.answered(metrics.Answer(metrics.INVALID), again=False)
+        return report.invalid(fnv1.RunFunctionRequest(), report.TOO_DEEP).SerializeToString(deterministic=True)
+
 
 def host() -> Host:
     """What the process knows that no request says: the time, and its own image by its environment."""

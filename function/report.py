@@ -32,6 +32,10 @@ from function.model import (
 )
 
 BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
+TOO_DEEP = (
+    "cannot read the request: the XR, the input, a composed or a required resource is nested deeper than 32 levels of "
+    "objects (31 in a required resource), which is as deep as protobuf reads"
+)
 _POLL_HELD = 60
 _POLL_DELIVERING = (10, 60)
 _POLL_RUNNING = 15

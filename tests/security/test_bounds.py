@@ -81,6 +81,42 @@ def test_a_compressed_message_is_not_taken(served: tuple[grpc.Channel, int]) -> 
     assert _status(channel, 1) == grpc.StatusCode.OK, "it goes on"
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"x": 1}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def _asked(where: str, levels: int) -> fnv1.RunFunctionRequest:
+    """A request that has so many levels of objects in an XR or in a Promise that it requires."""
+    if where == "XR":
+        return build.resolved(build.request(build.xr(spec=_nested(levels - 1))))
+    promise = {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Promise",
+        "metadata": {"name": "postgresql"},
+        "spec": {"dependencies": [_nested(levels - 3)]},
+    }
+    return build.resolved(build.request(given=build.promise_input(promise={"ref": {"name": "postgresql"}})), [promise])
+
+
+@pytest.mark.parametrize(("where", "most"), [("XR", 32), ("required Promise", 31)])
+def test_what_crossplane_hands_over_has_at_most_32_levels(
+    served: tuple[grpc.Channel, int], where: str, most: int
+) -> None:
+    """More is no gRPC error, of which an XR would show neither a condition nor a sentence of ours."""
+    stub = grpcv1.FunctionRunnerServiceStub(served[0])
+    assert build.fatal(stub.RunFunction(_asked(where, most), timeout=60)) == ""
+    for levels in (33, 34, 48, 64, 200):
+        rsp = stub.RunFunction(_asked(where, levels), timeout=60)
+        assert "nested deeper than 32 levels of objects (31 in a required resource)" in build.fatal(rsp)
+        assert build.conditions(rsp)["Delivered"] == ("False", "InvalidInput")
+        assert build.message(rsp, "Delivered") == build.fatal(rsp)
+        assert len(rsp.conditions) == 4
+    assert build.fatal(stub.RunFunction(_asked(where, most), timeout=60)) == "", "it goes on"
+
+
 LISTS = {
     "checks": (input.MAX_ITEMS, lambda i: {"name": f"c{i}", "expression": "true"}),
     "documents": (input.MAX_ITEMS, lambda i: build.config_map(f"d{i}")),
