@@ -106,6 +106,8 @@ def answer(req: fnv1.RunFunctionRequest, where: Host | None = None) -> tuple[fnv
             return report.invalid(req, str(error)), metrics.Answer(metrics.INVALID)
         scope = cel.Scope(seen.variables)
         outcome = decide(seen, scope)
+        if outcome.fatal and (asked := read.anew(req, seen)) is not None:
+            seen, outcome = asked, decide(asked, scope)
         with trace.span("report"):
             rsp = report.response(req, seen, outcome)
         ready = rsp.desired.composite.ready != fnv1.READY_FALSE
