@@ -80,6 +80,8 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
     given = planned.input
     xr = composite(req)
     _check_keys(req, given)
+    # Every step of this function leaves a status; desired is empty before the first step.
+    step = given.promise_name if at(req.desired.composite.resource, "status", "kratix") is not None else ""
     composed = list(_observed(req))
     own = {o.key: o for owner, o in composed if owner == given.promise_name}
     jobs = {key: o for key, o in own.items() if lookup(o.manifest, "metadata", "labels", names.RUN_LABEL)}
@@ -103,8 +105,9 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
         schema=None,
         host=host,
         requirements=require.resources(planned, xr, delivered.values(), tuple(jobs.values())),
-        earlier=_conditions(lookup(xr.body, "status", "conditions")),
-        status=_status(xr),
+        earlier=_earlier(xr, step),
+        status=_status(xr, step),
+        step=step,
     )
     unanswered = sorted(w.key for w in seen.requirements if w.key not in req.required_resources)
     if unanswered:
@@ -214,9 +217,17 @@ def composite(req: fnv1.RunFunctionRequest) -> Request:
     )
 
 
-def _status(xr: Request) -> JsonObject:
-    status = lookup(xr.body, "status", "kratix")
-    return status if isinstance(status, Mapping) else {}
+def _status(xr: Request, step: str) -> JsonObject:
+    found = lookup(xr.body, "status", "kratix", *((names.STEPS, step) if step else ()))
+    return found if isinstance(found, Mapping) else {}
+
+
+def _earlier(xr: Request, step: str) -> Mapping[str, Condition]:
+    found = _conditions(lookup(xr.body, "status", "conditions"))
+    if not step:
+        return found
+    shown = {type_: found.get(names.condition_type(step, type_)) for type_ in names.CONDITIONS}
+    return {type_: dataclasses.replace(each, type=type_) for type_, each in shown.items() if each is not None}
 
 
 def _named(value: object, path: str) -> str:
