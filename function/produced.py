@@ -18,6 +18,8 @@ from function.api.errors import InvalidError, shorten
 from function.api.input import PromiseInput
 from function.model import Document, File, Produced
 
+# Of the 32 levels that come in from Crossplane (service.py) an Object has three above it.
+_MAX_DEPTH = 28
 _READ = (".yaml", ".yml", ".json")
 
 
@@ -122,6 +124,11 @@ def _check_objects(found: Sequence[Document], file: File, where: str, mode: str)
     for document in found:
         if document.manifest is not None:
             manifest.check_manifest(document.manifest, document.path)
+            if goyaml.depth(document.manifest) > _MAX_DEPTH:
+                cause = (
+                    f"is nested deeper than {_MAX_DEPTH} levels, with which what is composed could not be read again"
+                )
+                raise InvalidError(document.path, cause)
 
 
 def _document(file: File, body: dict[str, Any] | None, part: int, where: str) -> Document:

@@ -70,6 +70,15 @@ def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
         raise YamlError(f"is not YAML: {str(error).splitlines()[0]}") from None
 
 
+def depth(value: Any) -> int:
+    """How many objects and lists a plain value has in one another, itself included; found without recursion."""
+    found, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        found += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return found
+
+
 def _check_depth(text: str) -> None:
     # PyYAML composes nodes by recursion in C: some ten thousand brackets end the process. Its events do not recurse.
     depth, document = 0, 0

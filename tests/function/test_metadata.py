@@ -43,6 +43,10 @@ def test_a_number_that_a_double_holds_is_one() -> None:
     }
 
 
+def test_a_status_may_have_24_levels() -> None:
+    assert read(status="a: " + "{a: " * 23 + "1" + "}" * 23).status["a"]
+
+
 def test_selectors_keep_their_order_and_the_root_has_one_name() -> None:
     text = """
     - directory: zone/
@@ -131,6 +135,10 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         "workflow-control.yaml: suspend: must be true or false, not a string",
     ),
 }
+WRONG["status: so deep that the XR could not be read again"] = (
+    {"status": "a: " + "{a: " * 24 + "1" + "}" * 24},
+    "status.yaml: is nested deeper than 24 levels, with which the XR could not be read again",
+)
 for _digits in (309, 400, 4300, 5000):
     for _number in ("9" * _digits, "-" + "9" * _digits, "0x" + "f" * _digits):
         WRONG[f"status: {_number[:3]}, {_digits} digits"] = (

@@ -100,6 +100,12 @@ CASES = {
         (("first/a.yaml", "first/a.yaml", False),),
         GATE,
     ),
+    "deep": Case(
+        "28 levels can be composed, and a file may have all that YAML may",
+        {"a.yaml": CM % "a" + "x: " + "[" * 27 + "]" * 27 + "\n"},
+        (("first/a.yaml", "first/ConfigMap/a", True),),
+        OBJECT,
+    ),
     "unnamed": Case(
         "what has no name is known by its place",
         {"a.yaml": "apiVersion: v1\nkind: Job\nmetadata: {generateName: a-}\n"},
@@ -157,6 +163,12 @@ WRONG = {
         "all of a file must be manifests",
         {"a.yaml": CM % "a" + "---\n- 1\n"},
         "pipeline first, a.yaml: holds something that is no Kubernetes manifest; deliver.as Object takes nothing else",
+        OBJECT,
+    ),
+    "object-deep": Wrong(
+        "Crossplane could not hand over again what would be composed",
+        {"a.yaml": CM % "a" + "x: " + "[" * 28 + "]" * 28 + "\n"},
+        "pipeline first, a.yaml: is nested deeper than 28 levels, with which what is composed could not be read again",
         OBJECT,
     ),
     "object-without-name": Wrong(

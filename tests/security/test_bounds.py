@@ -23,7 +23,7 @@ from bridge.bodies import Call, Stream
 from bridge.clusters import Limits
 from bridge.errors import KubeconfigError, UnreachableError
 from function import cel
-from function.api import goyaml, input, manifest, output
+from function.api import goyaml, input, manifest, metadata, output
 from function.api.errors import InvalidError
 from function.documents import MAX_DOCUMENTS
 from function.fn import run
@@ -99,6 +99,17 @@ def _asked(where: str, levels: int) -> fnv1.RunFunctionRequest:
         "spec": {"dependencies": [_nested(levels - 3)]},
     }
     return build.resolved(build.request(given=build.promise_input(promise={"ref": {"name": "postgresql"}})), [promise])
+
+
+def test_what_a_pipeline_says_can_be_handed_over_again(served: tuple[grpc.Channel, int]) -> None:
+    """What comes in too deep is fatal for good: nothing that goes out may come back so."""
+    said = output.Output({}, status=b"a: " + b"{a: " * 23 + b"1" + b"}" * 23)
+    undeclared = {"kratix": {"steps": {"postgresql": {"undeclared": metadata.read(said).status}}}}
+    manifest_ = _nested(28)
+    made = {"apiVersion": "v1", "kind": "Object", "metadata": {"name": "a"}, "spec": {"forProvider": {"a": manifest_}}}
+    req = build.request(build.xr(status=undeclared), observed={"a": made})
+    rsp = grpcv1.FunctionRunnerServiceStub(served[0]).RunFunction(build.resolved(req), timeout=60)
+    assert build.fatal(rsp) == ""
 
 
 @pytest.mark.parametrize(("where", "most"), [("XR", 32), ("required Promise", 31)])
