@@ -136,7 +136,7 @@ def _objects(shown: str, document: int, value: object) -> Iterator[Manifest]:
 def _json(text: str, shown: str) -> list[Any]:
     try:
         found = json.loads(text, parse_constant=_no_constant)
-        depth = _depth(found)
+        depth = goyaml.depth(found)
     except json.JSONDecodeError as error:
         raise FolderError(f"{shown}, line {error.lineno}: is not JSON: {error.msg}") from None
     except ValueError as error:
@@ -146,15 +146,6 @@ def _json(text: str, shown: str) -> list[Any]:
     if depth > goyaml.MAX_DEPTH:
         raise FolderError(f"{shown}: is nested deeper than {goyaml.MAX_DEPTH} levels")
     return [found]
-
-
-def _depth(value: Any) -> int:
-    """How deep a value is nested; what the decoder still reads is too deep for all that recurses after it."""
-    depth, level = 0, [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
-        depth += 1
-        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
-    return depth
 
 
 def _no_constant(name: str) -> None:

@@ -76,6 +76,11 @@ class FunctionRunner:
             _log.debug("answered", extra=log.about(xr=named(req), outcome=given.outcome, seconds=given.expressions))
         return content, given
 
+    def unreadable(self) -> bytes:
+        """The answer, serialized, to a request that is nested too deeply to be read at all."""
+        self._numbers.answered(metrics.Answer(metrics.INVALID), again=False)
+        return report.invalid(fnv1.RunFunctionRequest(), report.TOO_DEEP).SerializeToString(deterministic=True)
+
 
 def host() -> Host:
     """What the process knows that no request says: the time, and its own image by its environment."""
@@ -101,6 +106,8 @@ def answer(req: fnv1.RunFunctionRequest, where: Host | None = None) -> tuple[fnv
             return report.invalid(req, str(error)), metrics.Answer(metrics.INVALID)
         scope = cel.Scope(seen.variables)
         outcome = decide(seen, scope)
+        if outcome.fatal and (asked := read.anew(req, seen)) is not None:
+            seen, outcome = asked, decide(asked, scope)
         with trace.span("report"):
             rsp = report.response(req, seen, outcome)
         ready = rsp.desired.composite.ready != fnv1.READY_FALSE

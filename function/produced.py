@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from function.api import goyaml, manifest
-from function.api.errors import InvalidError
+from function.api.errors import InvalidError, shorten
 from function.api.input import PromiseInput
 from function.model import Document, File, Produced
 
+# Of the 32 levels that come in from Crossplane (service.py) an Object has three above it.
+_MAX_DEPTH = 28
 _READ = (".yaml", ".yml", ".json")
 
 
@@ -57,14 +59,38 @@ def _parts(path: str, content: bytes, where: str) -> tuple[Any, ...]:
         raise InvalidError(where, f"byte {error.start} is not UTF-8") from None
     except goyaml.YamlError as error:
         raise InvalidError(where, str(error)) from None
-    found: list[Any] = []
-    for value in values:
-        items = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else None
-        found += items if isinstance(items, list) else [value]
+    found = [each for value in values for each in _listed(value, where, nested=False)]
     # The CEL library ends a string at a NUL: a gate would judge less than what is delivered.
     if any(_holds_nul(value) for value in found):
         raise InvalidError(where, "holds a string with a NUL character, which expressions cannot read")
     return tuple(value for value in found if value is not None)
+
+
+def _listed(value: Any, where: str, *, nested: bool) -> Iterator[Any]:
+    """The objects of a list, of lists in it too, as kubectl and Flux take it apart; anything else is itself.
+
+    What has `items` is a list for them, in a list also without a kind (apimachinery: unstructured.go, IsList;
+    cli-runtime: FlattenListVisitor); for kustomize where its kind ends in List (api/resource/factory.go). Items that
+    say neither apiVersion nor kind have those of the list (unstructured/helpers.go: decodeToList).
+    """
+    items = value.get("items") if isinstance(value, dict) else None
+    kind = _text(value, "kind")
+    if not isinstance(items, list) or not (kind or nested):
+        yield value
+        return
+    if kind and not kind.endswith("List"):
+        cause = f"holds a {shorten(kind)} with a list of items, which kubectl and Flux take for a list of objects"
+        raise InvalidError(where, f"{cause}; the kind of a list ends in List")
+    of = kind.removesuffix("List")
+    for item in items:
+        bare = of and isinstance(item, dict) and not (_text(item, "kind") or _text(item, "apiVersion"))
+        typed = {**item, "apiVersion": value.get("apiVersion"), "kind": of} if bare else item
+        yield from _listed(typed, where, nested=True)
+
+
+def _text(value: Any, field: str) -> str:
+    found = value.get(field) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _holds_nul(value: object) -> bool:
@@ -103,6 +129,11 @@ def _check_objects(found: Sequence[Document], file: File, where: str, mode: str)
     for document in found:
         if document.manifest is not None:
             manifest.check_manifest(document.manifest, document.path)
+            if goyaml.depth(document.manifest) > _MAX_DEPTH:
+                cause = (
+                    f"is nested deeper than {_MAX_DEPTH} levels, with which what is composed could not be read again"
+                )
+                raise InvalidError(document.path, cause)
 
 
 def _document(file: File, body: dict[str, Any] | None, part: int, where: str) -> Document:

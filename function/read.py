@@ -32,6 +32,7 @@ from function.model import (
     Observed,
     Plan,
     Request,
+    Requirement,
     Seen,
     WorkPlacement,
     lookup,
@@ -79,6 +80,8 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
     given = planned.input
     xr = composite(req)
     _check_keys(req, given)
+    # Every step of this function leaves a status; desired is empty before the first step.
+    step = given.promise_name if at(req.desired.composite.resource, "status", "kratix") is not None else ""
     composed = list(_observed(req))
     own = {o.key: o for owner, o in composed if owner == given.promise_name}
     jobs = {key: o for key, o in own.items() if lookup(o.manifest, "metadata", "labels", names.RUN_LABEL)}
@@ -102,14 +105,49 @@ def request(req: fnv1.RunFunctionRequest, planned: Plan, host: Host) -> Seen:
         schema=None,
         host=host,
         requirements=require.resources(planned, xr, delivered.values(), tuple(jobs.values())),
-        earlier=_conditions(lookup(xr.body, "status", "conditions")),
-        status=_status(xr),
+        earlier=_earlier(xr, step),
+        status=_status(xr, step),
+        step=step,
     )
     unanswered = sorted(w.key for w in seen.requirements if w.key not in req.required_resources)
     if unanswered:
-        message = f"waiting for Crossplane to read {', '.join(unanswered)}"
-        return dataclasses.replace(seen, hold=Hold("", "WaitingForInput", message, waiting=True))
-    return _resolved(req, seen)
+        return _waiting(seen, unanswered)
+    try:
+        return _resolved(req, seen)
+    except InvalidError:
+        if (asked := anew(req, seen)) is None:
+            raise
+        return asked
+
+
+def anew(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen | None:
+    """The same, waiting, where an answer is one to what an earlier reconcile asked; None where all are to this one.
+
+    Core after 2.4 hands what was asked for last into the first call, under the names of then. It calls again with what
+    is asked for now, but after a fatal answer: so this is for one that would be.
+    """
+    other = sorted(
+        wanted.key
+        for wanted in seen.requirements
+        if not all(_is_wanted(item.resource, wanted) for item in req.required_resources[wanted.key].items)
+    )
+    return _waiting(seen, other) if other else None
+
+
+def _is_wanted(found: struct_pb2.Struct, wanted: Requirement) -> bool:
+    kind = (at(found, "apiVersion") or wanted.api_version, at(found, "kind") or wanted.kind)
+    labels = strings(at(found, "metadata", "labels")) if wanted.labels else {}
+    return (
+        kind == (wanted.api_version, wanted.kind)
+        and (not wanted.name or at(found, "metadata", "name") == wanted.name)
+        and (not wanted.namespace or at(found, "metadata", "namespace") == wanted.namespace)
+        and (wanted.labels or {}).items() <= labels.items()
+    )
+
+
+def _waiting(seen: Seen, keys: list[str]) -> Seen:
+    message = f"waiting for Crossplane to read {', '.join(keys)}"
+    return dataclasses.replace(seen, hold=Hold("", "WaitingForInput", message, waiting=True))
 
 
 def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
@@ -179,9 +217,17 @@ def composite(req: fnv1.RunFunctionRequest) -> Request:
     )
 
 
-def _status(xr: Request) -> JsonObject:
-    status = lookup(xr.body, "status", "kratix")
-    return status if isinstance(status, Mapping) else {}
+def _status(xr: Request, step: str) -> JsonObject:
+    found = lookup(xr.body, "status", "kratix", *((names.STEPS, step) if step else ()))
+    return found if isinstance(found, Mapping) else {}
+
+
+def _earlier(xr: Request, step: str) -> Mapping[str, Condition]:
+    found = _conditions(lookup(xr.body, "status", "conditions"))
+    if not step:
+        return found
+    shown = {type_: found.get(names.condition_type(step, type_)) for type_ in names.CONDITIONS}
+    return {type_: dataclasses.replace(each, type=type_) for type_, each in shown.items() if each is not None}
 
 
 def _named(value: object, path: str) -> str:

@@ -32,6 +32,10 @@ from function.model import (
 )
 
 BROKEN = "function-kratix failed on this request: this is a defect of function-kratix, and its log says more"
+TOO_DEEP = (
+    "cannot read the request: the XR, the input, a composed or a required resource is nested deeper than 32 levels of "
+    "objects (31 in a required resource), which is as deep as protobuf reads"
+)
 _POLL_HELD = 60
 _POLL_DELIVERING = (10, 60)
 _POLL_RUNNING = 15
@@ -57,7 +61,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
         for c in _conditions(seen, outcome)
     )
     if outcome.fatal:
-        return _fatal(req, outcome.fatal, conditions, seen.requirements)
+        return _fatal(req, outcome.fatal, conditions, seen.requirements, seen.step)
     ready = _ready(seen, outcome)
     delivered = next(condition for condition in conditions if condition.type == names.DELIVERED)
     rsp = _base(req, _ttl(seen, outcome, delivered, ready=ready), seen.requirements)
@@ -66,10 +70,10 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
         # Never READY_TRUE: that would hide composed resources of other steps which are not ready.
         rsp.desired.composite.ready = fnv1.READY_FALSE
     if not (outcome.hold and outcome.hold.waiting):
-        _write_status(rsp, status.kratix(seen, outcome), status.reported(seen, outcome))
+        _write_status(rsp, status.kratix(seen, outcome), status.reported(seen, outcome), seen.step)
         _events(rsp, seen, conditions)
     for condition in conditions:
-        _add_condition(rsp, condition)
+        _add_condition(rsp, condition, seen.step)
     return rsp
 
 
@@ -79,17 +83,25 @@ def is_timeless(rsp: fnv1.RunFunctionResponse) -> bool:
     return (
         not failed
         and rsp.desired.composite.ready != fnv1.READY_FALSE
-        and any(
-            condition.type == names.WORKFLOW_COMPLETED and condition.reason in ("NoPipelines", "NotUsed")
-            for condition in rsp.conditions
-        )
+        and rsp.conditions[names.CONDITIONS.index(names.WORKFLOW_COMPLETED)].reason in ("NoPipelines", "NotUsed")
     )
 
 
 def invalid(req: fnv1.RunFunctionRequest, message: str) -> fnv1.RunFunctionResponse:
     """A request that no later call can mend: nothing changes, and the message says what to mend."""
-    conditions = _kept_conditions(req, Condition(names.DELIVERED, "False", "InvalidInput", shorten(message, _FATAL)))
-    return _fatal(req, message, conditions, ())
+    step, new = _step(req), Condition(names.DELIVERED, "False", "InvalidInput", shorten(message, _FATAL))
+    # Without its Promise's name a later step has no conditions: those of the first are not its own.
+    conditions = () if step is None else _kept_conditions(req, new, step)
+    return _fatal(req, message, conditions, (), step or "")
+
+
+def _step(req: fnv1.RunFunctionRequest) -> str | None:
+    """As `Seen.step`, of an input that may be none; None where the step is a later one and has no name."""
+    if structs.at(req.desired.composite.resource, "status", "kratix") is None:
+        return ""
+    promise = structs.at(req.input, "promise")
+    name = structs.at(promise, "name") or structs.at(promise, "ref", "name")
+    return name if isinstance(name, str) and names.is_subdomain(name) else None
 
 
 def _base(req: fnv1.RunFunctionRequest, ttl: int, requirements: Sequence[Requirement]) -> fnv1.RunFunctionResponse:
@@ -120,25 +132,30 @@ def _require(rsp: fnv1.RunFunctionResponse, wanted: Requirement) -> None:
 
 
 def _fatal(
-    req: fnv1.RunFunctionRequest, message: str, conditions: Sequence[Condition], requirements: Sequence[Requirement]
+    req: fnv1.RunFunctionRequest,
+    message: str,
+    conditions: Sequence[Condition],
+    requirements: Sequence[Requirement],
+    step: str,
 ) -> fnv1.RunFunctionResponse:
     rsp = _base(req, _POLL_HELD, requirements)
     for condition in conditions:
-        _add_condition(rsp, condition)
+        _add_condition(rsp, condition, step)
     rsp.results.append(fnv1.Result(severity=fnv1.SEVERITY_FATAL, message=shorten(message, _FATAL)))
     return rsp
 
 
-def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition) -> tuple[Condition, ...]:
-    """The XR's conditions of ours as they were, with one that is new; read without trusting anything in the XR."""
+def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition, step: str) -> tuple[Condition, ...]:
+    """The step's conditions as they were, with one that is new; read without trusting anything in the XR."""
     kept = {}
+    own = {names.condition_type(step, type_): type_ for type_ in names.CONDITIONS}
     listed = structs.at(req.observed.composite.resource, "status", "conditions")
     for item in listed.values if isinstance(listed, struct_pb2.ListValue) else ():
         fields = structs.strings(item.struct_value) if item.HasField("struct_value") else {}
-        status = names.condition_status(fields.get("status"))
-        if fields.get("type") in names.CONDITIONS and status is not None:
-            kept[fields["type"]] = Condition(
-                fields["type"], status, fields.get("reason", ""), shorten(fields.get("message", ""), _SENTENCE)
+        status, type_ = names.condition_status(fields.get("status")), own.get(fields.get("type", ""))
+        if type_ is not None and status is not None:
+            kept[type_] = Condition(
+                type_, status, fields.get("reason", ""), shorten(fields.get("message", ""), _SENTENCE)
             )
     kept[new.type] = new
     not_reached = (
@@ -271,7 +288,8 @@ def _on_its_way(seen: Seen, delivered: Condition) -> int:
     """
     least, most = _POLL_DELIVERING
     conditions = objects(lookup(seen.request.body, "status", "conditions"))
-    since = next((moment(c.get("lastTransitionTime")) for c in conditions if c.get("type") == delivered.type), None)
+    shown = names.condition_type(seen.step, delivered.type)
+    since = next((moment(c.get("lastTransitionTime")) for c in conditions if c.get("type") == shown), None)
     if since is None or seen.earlier.get(delivered.type) != delivered:
         return least
     waited = int((seen.host.now - since).total_seconds())
@@ -308,10 +326,14 @@ def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> Non
         target.ready = fnv1.READY_TRUE if item.ready or at_once else fnv1.READY_FALSE
 
 
-def _write_status(rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any]) -> None:
+def _write_status(
+    rsp: fnv1.RunFunctionResponse, status: Mapping[str, Any], reported: Mapping[str, Any], step: str
+) -> None:
     whole = rsp.desired.composite.resource.fields["status"].struct_value
     structs.fill(whole, {field: value for field, value in reported.items() if field != "kratix"})
     target = whole.fields["kratix"].struct_value
+    if step:
+        target = target.fields[names.STEPS].struct_value.fields[step].struct_value
     target.Clear()
     structs.fill(target, status)
 
@@ -334,10 +356,10 @@ def _events(rsp: fnv1.RunFunctionResponse, seen: Seen, conditions: Sequence[Cond
         )
 
 
-def _add_condition(rsp: fnv1.RunFunctionResponse, condition: Condition) -> None:
+def _add_condition(rsp: fnv1.RunFunctionResponse, condition: Condition, step: str) -> None:
     rsp.conditions.append(
         fnv1.Condition(
-            type=condition.type,
+            type=names.condition_type(step, condition.type),
             status=_STATUS[condition.status],
             reason=condition.reason or "Unknown",
             message=condition.message,

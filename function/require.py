@@ -90,7 +90,8 @@ def _of_jobs(plan: Plan, xr: Request, jobs: Sequence[Observed]) -> list[Requirem
 def _definition(plan: Plan, xr: Request) -> str:
     """The name of the XR's XRD, which is its plural and its group.
 
-    The plural is the Promise's where that is pinned with it; else what Kubernetes' generators would make of the kind.
+    The plural is the Promise's where that is pinned with it and not that of another kind; else what Kubernetes'
+    generators would make of the kind.
     """
     kind = xr.kind.lower()
     plural = (
@@ -100,7 +101,7 @@ def _definition(plan: Plan, xr: Request) -> str:
         if kind.endswith(("s", "x", "ch", "sh"))
         else f"{kind}s"
     )
-    pinned = plan.promise.plural if plan.promise else ""
+    pinned = plan.promise.plural if plan.promise and plan.promise.kind in ("", xr.kind) else ""
     return f"{pinned or plural}.{xr.identity[0]}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from google.protobuf.message import DecodeError
 
 from function import metrics
 from function.fn import FunctionRunner, named
@@ -19,7 +20,7 @@ from function.metrics import Calls, Numbers
 if TYPE_CHECKING:
     from function.otel import Recorder
 
-_Context = grpc.aio.ServicerContext[fnv1.RunFunctionRequest, bytes]
+_Context = grpc.aio.ServicerContext[fnv1.RunFunctionRequest | None, bytes]
 # Any of these sends traces somewhere (OpenTelemetry's specification, "SDK environment variables").
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -46,20 +47,32 @@ class Watched:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
-        handler: grpc.RpcMethodHandler[fnv1.RunFunctionRequest, bytes] = grpc.unary_unary_rpc_method_handler(
+        handler: grpc.RpcMethodHandler[fnv1.RunFunctionRequest | None, bytes] = grpc.unary_unary_rpc_method_handler(
             self._answer, request_deserializer=self._request
         )
         return grpc.method_handlers_generic_handler(self._name, {"RunFunction": handler})
 
-    def _request(self, content: bytes) -> fnv1.RunFunctionRequest:
-        self._memory.take(len(content))
-        return fnv1.RunFunctionRequest.FromString(content)
+    def _request(self, content: bytes) -> fnv1.RunFunctionRequest | None:
+        """The request; None where it is nested deeper than protobuf reads: 100 messages, of which an object is three.
 
-    async def _answer(self, req: fnv1.RunFunctionRequest, context: _Context) -> bytes:
+        The bound can be lifted (SetAllowOversizeProtos), but then 300 kB that are nested deeply enough end the process.
+        """
+        self._memory.take(len(content))
+        try:
+            return fnv1.RunFunctionRequest.FromString(content)
+        except DecodeError as error:
+            if "MaxDepth" not in str(error):
+                raise
+            return None
+
+    async def _answer(self, req: fnv1.RunFunctionRequest | None, context: _Context) -> bytes:
         began, code = time.perf_counter(), "Unknown"
         self._calls.started += 1
         try:
-            content = self._recorded(req, context) if self._recorder else self._runner.answer(req)[0]
+            if req is None:
+                content = self._runner.unreadable()
+            else:
+                content = self._recorded(req, context) if self._recorder else self._runner.answer(req)[0]
             code = "OK"
         finally:
             self._calls.ended(code, time.perf_counter() - began)

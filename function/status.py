@@ -21,7 +21,7 @@ def holder(outcome: Outcome) -> str:
 def kratix(seen: Seen, outcome: Outcome) -> Mapping[str, Any]:
     """`status.kratix`; what is not known this time stays as it was while something is held."""
     kept = holder(outcome) and (seen.observed or seen.jobs)
-    status = {k: v for k, v in seen.status.items() if k != "pipelines"} if kept else {}
+    status = {k: v for k, v in seen.status.items() if k not in ("pipelines", names.STEPS)} if kept else {}
     if seen.promise is not None:
         status["promise"] = {
             "name": seen.promise.name,

@@ -13,7 +13,7 @@ from google.protobuf import struct_pb2
 
 from function.api.errors import InvalidError
 
-MAX_DEPTH = 64
+MAX_DEPTH = 64  # of objects and lists; over gRPC protobuf reads less (service.py)
 _WHOLE = 2**53  # beyond it a double no longer holds every whole number
 
 

@@ -46,6 +46,9 @@ def _template(path: str, held: Sequence[Manifest]) -> dict[str, Any]:
         raise FolderError(f"cannot adopt {path}: it must hold one object, not {len(held)}")
     with held[0].located():
         manifest.check_manifest(held[0].body, "")
+    if isinstance(held[0].body.get("items"), list):
+        # kubectl and Flux would apply what is in it, which no gate has seen.
+        raise FolderError(f"cannot adopt {path}: it must hold one object, and no list of them in items")
     directory, _, filename = path.rpartition("/")
     own = _name(path)
     return {

@@ -19,6 +19,7 @@ MAX_NODES: Final = 1_000_000
 
 _SHOWN = 80
 _WHOLE = 2**53  # beyond it a double no longer holds every whole number
+_DIGITS = 2048  # none that long, in any base, is a double; Python itself reads no decimal of more than 4,300
 _PLAIN = "!plain"
 _NULL = ("", "~", "null", "Null", "NULL")
 _TRUE = ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON")
@@ -67,6 +68,15 @@ def documents(text: str, *, max_nodes: int = MAX_NODES) -> list[Any]:
         raise YamlError(f"is not YAML: {error.problem or error.context}", line=line) from None
     except yaml.YAMLError as error:
         raise YamlError(f"is not YAML: {str(error).splitlines()[0]}") from None
+
+
+def depth(value: Any) -> int:
+    """How many objects and lists a plain value has in one another, itself included; found without recursion."""
+    found, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        found += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return found
 
 
 def _check_depth(text: str) -> None:
@@ -146,9 +156,12 @@ class _Reader:
         raise self._error(node, f"has the tag {_shorten(node.tag)} on a value that it does not fit")
 
     def _finite(self, node: yaml.Node, number: float) -> int | float:
-        if not math.isfinite(number):
-            raise self._error(node, "holds a number that JSON does not have (infinity or not-a-number)")
-        return number
+        try:
+            if math.isfinite(number):
+                return number
+        except OverflowError:
+            pass  # an int that no double holds
+        raise self._error(node, "holds a number that JSON does not have (infinity, not-a-number, or beyond 1.8e308)")
 
     def _error(self, node: yaml.Node, cause: str) -> YamlError:
         return YamlError(cause, self._document, node.start_mark.line + 1)
@@ -165,6 +178,8 @@ def _plain(text: str) -> str | bool | None:
 def _number(text: str) -> int | float | None:
     digits = text.replace("_", "")
     if _INT.fullmatch(text):
+        if len(digits) > _DIGITS:
+            return math.inf
         sign = -1 if digits.startswith("-") else 1
         digits = digits.lstrip("+-")
         if len(digits) > 1 and digits.startswith("0") and digits[1].isdigit():

@@ -17,6 +17,8 @@ from function.api.output import METADATA_FILES, Output, OutputError
 
 # Far more than a status should have; a bound on what YAML's aliases can make of a small file.
 _MAX_NODES: Final = 20_000
+# Of the 32 levels that come in from Crossplane (function/service.py) five are above it in `status.kratix`.
+_MAX_DEPTH: Final = 24
 _MAX_RETRY: Final = 366 * 86400
 _STATUS, _SELECTORS, _CONTROL = METADATA_FILES
 
@@ -82,6 +84,10 @@ def _status(value: Any) -> Mapping[str, Any]:
         raise OutputError(f"{_STATUS}: must be an object, not {_type(value)}")
     if "kratix" in value:
         raise OutputError(f"{_STATUS}: must not have the field kratix, which belongs to Kratix")
+    if goyaml.depth(value) > _MAX_DEPTH:
+        raise OutputError(
+            f"{_STATUS}: is nested deeper than {_MAX_DEPTH} levels, with which the XR could not be read again"
+        )
     return value
 
 

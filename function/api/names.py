@@ -141,6 +141,8 @@ DELIVERED: Final = "Delivered"
 # Reasons of WorkflowCompleted with which nothing is wrong: a Job runs, or will by itself.
 UNDER_WAY: Final = ("Running", "Superseded", "Restarting", "Repeating", "WaitingToRetry")
 CONDITIONS: Final = (CHECKS_PASSED, WORKFLOW_COMPLETED, SCHEDULED, DELIVERED)
+# In `status.kratix`: what later steps of a pipeline say of their Promises, by the Promise's name.
+STEPS: Final = "steps"
 
 # Crossplane's own: False while its circuit breaker lets no events of an XR through.
 RESPONSIVE: Final = "Responsive"
@@ -190,6 +192,15 @@ def is_label_key(text: str) -> bool:
     if slash and not is_subdomain(prefix):
         return False
     return len(name) <= LABEL_LIMIT and _QUALIFIED.fullmatch(name) is not None
+
+
+def condition_type(step: str, type_: str) -> str:
+    """The type that an XR shows a condition under.
+
+    Args:
+        step: The Promise where an earlier step of the pipeline has conditions of its own; else empty.
+    """
+    return f"{step}.{type_}" if step else type_
 
 
 def is_subdomain(text: str) -> bool:

@@ -189,7 +189,7 @@ def _header(line: bytes) -> tuple[list[tuple[str, int]], list[int | None]]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise OutputError("the output's header cannot be read") from error
     sizes = [*(size for _, size in files), *(size for size in metadata if size is not None)]
-    wrong = any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes)
+    wrong = any(not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_UNPACKED for size in sizes)
     if wrong or len(metadata) != len(METADATA_FILES) or not all(isinstance(path, str) for path, _ in files):
         raise OutputError("the output's header cannot be read")
     if len(files) > MAX_FILES or len({path for path, _ in files}) != len(files):

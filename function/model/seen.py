@@ -180,9 +180,11 @@ class Seen:
         existing: The keys of everything that was composed earlier, by whichever step.
         adopted: Desired composed resources of earlier steps that the input adopts, by key.
         work_placements: Kratix's placements of this XR's Work.
-        earlier: The XR's conditions of ours as last applied, by type.
-        status: The XR's `status.kratix` as last applied.
+        earlier: The XR's conditions of this step as last applied, by type.
+        status: What of the XR's `status.kratix` is this step's, as last applied.
         hold: Why the stages cannot run, where an input is not there.
+        step: The Promise's name where an earlier step of the pipeline is this function too; empty for the first, which
+            has the conditions and `status.kratix` to itself.
     """
 
     input: PromiseInput
@@ -204,6 +206,7 @@ class Seen:
     earlier: Mapping[str, Condition]
     status: JsonObject
     hold: Hold | None = None
+    step: str = ""
 
     @property
     def is_dry_run(self) -> bool:

@@ -155,7 +155,7 @@ MISTAKES: dict[str, Case] = {
     "endless": Case({"bad.yaml": "a: &a [*a]"}, "bad.yaml, document 1, line 1: is nested too deeply, or grows too large by its aliases", "an alias of itself"),
     "not utf-8": Case({"bad.yaml": b"a: \xff"}, "cannot read bad.yaml: byte 3 is not UTF-8", "another encoding"),
     "twice": Case({"bad.yaml": "a: 1\na: 2"}, "bad.yaml, document 1, line 2: has the key a twice", "the first would be lost"),
-    "infinite": Case({"bad.yaml": "a: .inf"}, "bad.yaml, document 1, line 1: holds a number that JSON does not have (infinity or not-a-number)", "JSON has none"),
+    "infinite": Case({"bad.yaml": "a: .inf"}, "bad.yaml, document 1, line 1: holds a number that JSON does not have (infinity, not-a-number, or beyond 1.8e308)", "JSON has none"),
     "binary": Case({"bad.yaml": "a: !!binary aGk="}, "bad.yaml, document 1, line 1: has the tag tag:yaml.org,2002:binary on a value that it does not fit", "nothing that JSON lacks"),
     "list key": Case({"bad.yaml": "? [a]\n: b"}, "bad.yaml, document 1, line 1: has a key that is no string", "nothing that JSON lacks"),
     "merge": Case({"bad.yaml": "<<: 1"}, "bad.yaml, document 1, line 1: merges (<<) something that is no mapping", "only mappings merge"),

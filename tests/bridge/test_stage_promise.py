@@ -374,6 +374,10 @@ def test_what_an_earlier_container_wrote_is_judged(tmp_path: Path, capsys: pytes
     ("text", "says"),
     [
         ("{}\n---\n{}\n", "cannot adopt claim.yaml: it must hold one object, not 2"),
+        (
+            "apiVersion: v1\nkind: SecretList\nmetadata: {}\nitems: [{metadata: {name: a}}]\n",
+            "cannot adopt claim.yaml: it must hold one object, and no list of them in items",
+        ),
         ("a: 1\n", "ROOT/output/claim.yaml, document 1, apiVersion: is required"),
         ("- 1\n", "ROOT/output/claim.yaml, document 1: must be a Kubernetes object, not [1]"),
     ],

@@ -42,13 +42,12 @@ def _pipeline(name: str) -> dict[str, Any]:
 class Story:
     """An XR whose first run was good and is delivered, and whose second comes to `outcome`."""
 
-    def __init__(self, outcome: kubelet.Containers) -> None:
+    def __init__(self, outcome: kubelet.Containers, **more: Any) -> None:
         self.now = BEGIN
         self.outcome = outcome
         spec = {"workflows": {"resource": {"configure": [_pipeline("plan"), _pipeline("make")]}}}
-        given = build.promise_input(
-            promise={"name": "postgresql", "version": "v1", "spec": spec}, documents=[], workflow={"deadline": "5m"}
-        )
+        promise = {"name": "postgresql", "version": "v1", "spec": spec}
+        given = build.promise_input(promise=promise, documents=[], workflow={"deadline": "5m"}, **more)
         self.step = Step("promise", lambda req: fn.run(req, Host(self.now, "registry.example.org/own:v1")), given)
         self.state = start(build.xr(), Cluster.of([build.destination("dev", {})]))
         self.bad = False
@@ -76,9 +75,9 @@ class Story:
         self.bad = True
         return self.outcome(job, cluster)
 
-    def change(self) -> None:
+    def change(self, size: int = 2) -> None:
         xr = dict(self.state.body)
-        xr["spec"] = {**xr["spec"], "size": 2}
+        xr["spec"] = {**xr["spec"], "size": size}
         self.state = replace(self.state, cluster=self.state.cluster.having(xr))
 
     def works(self) -> Mapping[str, Any]:
@@ -144,6 +143,10 @@ LEFT: dict[str, tuple[Make, str]] = {
         _text("status.yaml", "a: [\n"),
         "status.yaml, line 2: is not YAML: did not find expected node content",
     ),
+    "a number that no double holds": (
+        _text("status.yaml", f"size: {'9' * 400}\n"),
+        "status.yaml, line 1: holds a number that JSON does not have (infinity, not-a-number, or beyond 1.8e308)",
+    ),
     "a status that is Crossplane's": (
         _text("status.yaml", "conditions: []\n"),
         "status.yaml: must not have the field conditions, which belongs to Crossplane",
@@ -180,6 +183,33 @@ def test_what_is_left_behind_and_cannot_be_taken(name: str, tmp_path: Path) -> N
     assert reason == "PipelineFailed"
     assert message.startswith("pipeline make failed: ")
     assert message.endswith(f"{cause}; it is tried again after 10m")
+
+
+@pytest.mark.parametrize("digits", [309, 400, 4300, 5000])
+@pytest.mark.parametrize("where", ["status", "file"])
+def test_a_number_that_no_double_holds_does_not_stop_the_next_run(where: str, digits: int) -> None:
+    """Whatever wrote the ConfigMaps: what raised here was fatal for ever, as a fatal result applies no Job."""
+    text = b"size: " + b"9" * digits + b"\n"
+    bad = Output({}, status=text) if where == "status" else Output({"a.yaml": text})
+    story = Story(lambda *_: kubelet.Wrote(bad), checks=[{"name": "c", "on": "Documents", "expression": "true"}])
+    for _ in range(_RECONCILES):
+        story.reconcile()
+        story.go_on()
+    before = story.works()
+    story.change()
+    for _ in range(_RECONCILES):
+        conditions = story.reconcile()
+        story.go_on()
+    said = conditions["WorkflowCompleted" if where == "status" else "Delivered"]
+    assert (said[0], story.works()) == ("False", before)
+    assert "holds a number that JSON does not have" in said[2]
+    story.outcome = lambda *_: kubelet.Wrote(GOOD)
+    story.change(3)
+    for _ in range(_RECONCILES):
+        conditions = story.reconcile()
+        story.go_on()
+    assert conditions["WorkflowCompleted"][:2] == ("True", "Completed")
+    assert (conditions["Ready"][0], story.works()) == ("True", before)
 
 
 def test_nothing_left_behind_is_an_output_too(tmp_path: Path) -> None:

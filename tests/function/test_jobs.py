@@ -248,6 +248,27 @@ def test_the_xrs_status_may_be_written_where_a_role_can_grant_it(name: str) -> N
     assert len(role["rules"]) == (3 if granted else 2)
 
 
+XRDS: dict[str, tuple[Any, str]] = {
+    "its own API": ({"spec": {"names": {"kind": "Postgres", "plural": "pgs"}}}, "pgs.xp.example.org"),
+    "a pinned Promise": ({"spec": {"names": {"plural": "pgs"}}}, "pgs.xp.example.org"),
+    "another kind": (PUBLISHES["another kind"][1], "postgreses.xp.example.org"),
+    "no plural": ({}, "postgreses.xp.example.org"),
+}
+
+
+@pytest.mark.parametrize("name", XRDS)
+def test_the_xrd_is_looked_up_by_the_plural_of_the_xrs_kind(name: str) -> None:
+    """Under another kind's plural it is not found, and what it does not declare would be written after all."""
+    api, definition = XRDS[name]
+    spec = {"api": api, "workflows": {"resource": {"configure": [runs.manifest()]}}}
+    given = build.promise_input(
+        promise={"name": "postgresql", "spec": spec}, documents=[], workflow={"image": runs.IMAGE}
+    )
+    first = build.resolved(build.request(build.xr(), given))
+    again = fn.run(build.applied(first, fn.run(first)))
+    assert again.requirements.resources["kratix/definition"].match_name == definition
+
+
 @dataclass(frozen=True)
 class Refused:
     run: jobs.Run

@@ -35,6 +35,18 @@ def test_only_the_first_document_counts() -> None:
     assert read(status="a: 1\n---\nb: 2\n").status == {"a": 1}
 
 
+def test_a_number_that_a_double_holds_is_one() -> None:
+    assert read(status=f"a: {'9' * 308}\nb: 1e308\nc: '{'9' * 5000}'\n").status == {
+        "a": int("9" * 308),
+        "b": 1e308,
+        "c": "9" * 5000,
+    }
+
+
+def test_a_status_may_have_24_levels() -> None:
+    assert read(status="a: " + "{a: " * 23 + "1" + "}" * 23).status["a"]
+
+
 def test_selectors_keep_their_order_and_the_root_has_one_name() -> None:
     text = """
     - directory: zone/
@@ -123,6 +135,16 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         "workflow-control.yaml: suspend: must be true or false, not a string",
     ),
 }
+WRONG["status: so deep that the XR could not be read again"] = (
+    {"status": "a: " + "{a: " * 24 + "1" + "}" * 24},
+    "status.yaml: is nested deeper than 24 levels, with which the XR could not be read again",
+)
+for _digits in (309, 400, 4300, 5000):
+    for _number in ("9" * _digits, "-" + "9" * _digits, "0x" + "f" * _digits):
+        WRONG[f"status: {_number[:3]}, {_digits} digits"] = (
+            {"status": f"ok: 1\nsize: {_number}\n"},
+            "status.yaml, line 2: holds a number that JSON does not have (infinity, not-a-number, or beyond 1.8e308)",
+        )
 for _directory in ("a/b", "../a", "..", "/", "/a"):
     WRONG[f"selectors: directory {_directory}"] = (
         {"selectors": f"[{{directory: {_directory}, matchLabels: {{a: b}}}}]"},

@@ -16,6 +16,7 @@ from function.api.input import parse
 from function.model import Produced
 
 CM = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
+CM_A = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
 GATE = {"checks": [{"name": "c", "on": "Documents", "expression": "true"}]}
 OBJECT = {"deliver": {"as": "Object"}}
 
@@ -61,6 +62,28 @@ CASES = {
         (("first/a.yaml", "first/Secret/ns/s", True),),
         GATE,
     ),
+    "typed": Case(
+        "the items of a typed list say neither apiVersion nor kind: API servers write them so",
+        {
+            "a.yaml": "apiVersion: v1\nkind: SecretList\nitems:\n- {metadata: {name: a}}\n- {kind: ConfigMap, apiVersion: v1, metadata: {name: b}}\n"
+        },
+        (("first/a.yaml", "first/Secret/a", True), ("first/a.yaml#2", "first/ConfigMap/b", True)),
+        GATE,
+    ),
+    "nested": Case(
+        "and lists in lists",
+        {
+            "a.yaml": f"apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: List, items: [{CM_A}]}}\n- {CM_A}\n"
+        },
+        (("first/a.yaml", "first/ConfigMap/a", True), ("first/a.yaml#2", "first/ConfigMap/a", True)),
+        GATE,
+    ),
+    "no-list": Case(
+        "without a kind nobody takes it for one, and a kind may end in List and be none",
+        {"a.yaml": "items: [1]\n", "b.yaml": "apiVersion: v1\nkind: AllowList\nmetadata: {name: b}\n"},
+        (("first/a.yaml", "first/a.yaml", False), ("first/b.yaml", "first/AllowList/b", True)),
+        GATE,
+    ),
     "no-manifest": Case(
         "what is no manifest passes as it is, beside one that is",
         {"kustomization.yaml": "kind: Kustomization\n", "c.yaml": CM % "c" + "---\n- 1\n", "x.txt": "kind: Secret"},
@@ -76,6 +99,12 @@ CASES = {
         {"a.yaml": "# nothing\n"},
         (("first/a.yaml", "first/a.yaml", False),),
         GATE,
+    ),
+    "deep": Case(
+        "28 levels can be composed, and a file may have all that YAML may",
+        {"a.yaml": CM % "a" + "x: " + "[" * 27 + "]" * 27 + "\n"},
+        (("first/a.yaml", "first/ConfigMap/a", True),),
+        OBJECT,
     ),
     "unnamed": Case(
         "what has no name is known by its place",
@@ -134,6 +163,12 @@ WRONG = {
         "all of a file must be manifests",
         {"a.yaml": CM % "a" + "---\n- 1\n"},
         "pipeline first, a.yaml: holds something that is no Kubernetes manifest; deliver.as Object takes nothing else",
+        OBJECT,
+    ),
+    "object-deep": Wrong(
+        "Crossplane could not hand over again what would be composed",
+        {"a.yaml": CM % "a" + "x: " + "[" * 28 + "]" * 28 + "\n"},
+        "pipeline first, a.yaml: is nested deeper than 28 levels, with which what is composed could not be read again",
         OBJECT,
     ),
     "object-without-name": Wrong(

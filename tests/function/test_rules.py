@@ -7,10 +7,12 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from delivering import MODES, WORLD, changed, delivered, given
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from delivering import BUDGET, MODES, PROMISE, WORLD, changed, delivered, given
 
 import build
 from function import structs
@@ -39,6 +41,61 @@ def test_rule_2_not_answered_and_answered_with_nothing_differ() -> None:
     nothing = run(build.resolved(build.request(given=given("Work")), []))
     assert build.conditions(unanswered)["ChecksPassed"] == ("Unknown", "NotReached")
     assert build.conditions(nothing)["ChecksPassed"] == ("False", "PromiseMissing")
+
+
+def _seeded(req: fnv1.RunFunctionRequest, key: str, *items: dict[str, Any]) -> fnv1.RunFunctionRequest:
+    """A first call that has under a name what an earlier reconcile asked for."""
+    seeded = fnv1.RunFunctionRequest()
+    seeded.CopyFrom(req)
+    del seeded.required_resources[key].items[:]
+    for item in items:
+        structs.fill(seeded.required_resources[key].items.add().resource, item)
+    return seeded
+
+
+OF_BEFORE: dict[str, dict[str, Any]] = {
+    "another name": {"metadata": {**BUDGET["metadata"], "name": "team-b"}},
+    "another namespace": {"metadata": {**BUDGET["metadata"], "namespace": "sales"}},
+    "another kind": {"kind": "Budget"},
+    "another version": {"apiVersion": "v2"},
+}
+
+
+@pytest.mark.parametrize("before", OF_BEFORE)
+@pytest.mark.parametrize("mode", MODES)
+def test_rule_2_what_was_asked_for_before_under_a_name_is_no_answer(mode: str, before: str) -> None:
+    """Core's main hands it to the first call, and after a fatal answer it would never ask for what is wanted now."""
+    full = delivered(mode)
+    old = {**BUDGET, **OF_BEFORE[before], "data": {"left": "0"}}
+    first = run(_seeded(full, "kratix/context/budget", old))
+    assert build.fatal(first) == ""
+    assert first.requirements == run(full).requirements
+    assert set(first.desired.resources) == set(full.observed.resources)
+    if mode == "Composed":
+        before_it = structs.plain(full.observed.composite.resource, "xr")["status"]["conditions"]
+        assert build.conditions_list(first) == before_it, "it waits"
+        denied = run(_seeded(full, "kratix/context/budget", {**BUDGET, "data": {"left": "0"}}))
+        assert "has no budget left" in build.fatal(denied)
+
+
+def test_rule_2_a_promise_of_before_that_cannot_be_read_is_no_answer() -> None:
+    full = delivered("Composed")
+    wrong = {**PROMISE, "spec": {"destinationSelectors": 5}}
+    other = {**wrong, "metadata": {"name": "mysql"}}
+    assert "Promise" in build.fatal(run(_seeded(full, "kratix/promise", wrong)))
+    assert build.fatal(run(_seeded(full, "kratix/promise", other))) == ""
+
+
+def test_rule_2_what_has_not_the_labels_that_are_asked_for_is_no_answer() -> None:
+    source = {"name": "budgets", "apiVersion": "v1", "kind": "ConfigMap", "matchLabels": {"kind": "budget"}}
+    check = {"name": "billing", "expression": "context.budgets.all(b, b.data.left == '100')"}
+    wanted = build.promise_input(context=[source], checks=[check], deliver={"as": "Composed"})
+    first = build.resolved(build.request(given=wanted), WORLD)
+    full = build.applied(first, run(first))
+    poor = {**BUDGET, "data": {"left": "0"}}
+    assert "billing" in build.fatal(run(_seeded(full, "kratix/context/budgets", poor)))
+    other = {**poor, "metadata": {**BUDGET["metadata"], "labels": {"kind": "purse"}}}
+    assert build.fatal(run(_seeded(full, "kratix/context/budgets", other))) == ""
 
 
 _BYTES = """

@@ -23,7 +23,7 @@ from bridge.bodies import Call, Stream
 from bridge.clusters import Limits
 from bridge.errors import KubeconfigError, UnreachableError
 from function import cel
-from function.api import goyaml, input, manifest, output
+from function.api import goyaml, input, manifest, metadata, output
 from function.api.errors import InvalidError
 from function.documents import MAX_DOCUMENTS
 from function.fn import run
@@ -79,6 +79,53 @@ def test_a_compressed_message_is_not_taken(served: tuple[grpc.Channel, int]) -> 
     assert _status(channel, 64 * _MIB, grpc.Compression.Gzip) == grpc.StatusCode.UNIMPLEMENTED
     assert _peak(pid) < before + 32
     assert _status(channel, 1) == grpc.StatusCode.OK, "it goes on"
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"x": 1}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def _asked(where: str, levels: int) -> fnv1.RunFunctionRequest:
+    """A request that has so many levels of objects in an XR or in a Promise that it requires."""
+    if where == "XR":
+        return build.resolved(build.request(build.xr(spec=_nested(levels - 1))))
+    promise = {
+        "apiVersion": "platform.kratix.io/v1alpha1",
+        "kind": "Promise",
+        "metadata": {"name": "postgresql"},
+        "spec": {"dependencies": [_nested(levels - 3)]},
+    }
+    return build.resolved(build.request(given=build.promise_input(promise={"ref": {"name": "postgresql"}})), [promise])
+
+
+def test_what_a_pipeline_says_can_be_handed_over_again(served: tuple[grpc.Channel, int]) -> None:
+    """What comes in too deep is fatal for good: nothing that goes out may come back so."""
+    said = output.Output({}, status=b"a: " + b"{a: " * 23 + b"1" + b"}" * 23)
+    undeclared = {"kratix": {"steps": {"postgresql": {"undeclared": metadata.read(said).status}}}}
+    manifest_ = _nested(28)
+    made = {"apiVersion": "v1", "kind": "Object", "metadata": {"name": "a"}, "spec": {"forProvider": {"a": manifest_}}}
+    req = build.request(build.xr(status=undeclared), observed={"a": made})
+    rsp = grpcv1.FunctionRunnerServiceStub(served[0]).RunFunction(build.resolved(req), timeout=60)
+    assert build.fatal(rsp) == ""
+
+
+@pytest.mark.parametrize(("where", "most"), [("XR", 32), ("required Promise", 31)])
+def test_what_crossplane_hands_over_has_at_most_32_levels(
+    served: tuple[grpc.Channel, int], where: str, most: int
+) -> None:
+    """More is no gRPC error, of which an XR would show neither a condition nor a sentence of ours."""
+    stub = grpcv1.FunctionRunnerServiceStub(served[0])
+    assert build.fatal(stub.RunFunction(_asked(where, most), timeout=60)) == ""
+    for levels in (33, 34, 48, 64, 200):
+        rsp = stub.RunFunction(_asked(where, levels), timeout=60)
+        assert "nested deeper than 32 levels of objects (31 in a required resource)" in build.fatal(rsp)
+        assert build.conditions(rsp)["Delivered"] == ("False", "InvalidInput")
+        assert build.message(rsp, "Delivered") == build.fatal(rsp)
+        assert len(rsp.conditions) == 4
+    assert build.fatal(stub.RunFunction(_asked(where, most), timeout=60)) == "", "it goes on"
 
 
 LISTS = {

@@ -166,6 +166,9 @@ BOMBS = {
         json.dumps({"files": [[str(i), 0] for i in range(100_000)], "metadata": [None] * 3}).encode() + b"\n", 9, 31
     ),
     "of a header": zlib.compress(b"[" * 1_000_000 + b"\n", 9, 31),
+    "of sizes that nobody can write down": zlib.compress(
+        b'{"files": [["a", %b], ["b", %b]], "metadata": [null, null, null]}\n' % (b"9" * 4300, b"9" * 4300), 9, 31
+    ),
     "of a size": zlib.compress(b'{"files": [["a", 1e999]], "metadata": [null, null, null]}\n', 9, 31),
     "of a size that is negative": zlib.compress(
         b'{"files": [["a", -1], ["b", 1]], "metadata": [null, null, null]}\n', 9, 31
@@ -207,3 +210,43 @@ def test_aliases_in_an_output_multiply_nothing(bomb: bytes) -> None:
     gate = [{"name": "gate", "on": "Documents", "expression": "true"}]
     rsp = _run({"a.yaml": bomb}, checks=gate)
     assert "grows too large by its aliases" in " ".join(condition.message for condition in rsp.conditions)
+
+
+_NO_SECRETS = [{"name": "gate", "on": "Documents", "expression": "document.kind != 'Secret'"}]
+_HIDDEN = "{apiVersion: v1, kind: Secret, metadata: {name: a}}"
+# What kubectl, Flux and kustomize apply a Secret from (apimachinery: unstructured/helpers.go, unstructured.go: IsList;
+# cli-runtime: FlattenListVisitor; kustomize: api/resource/factory.go).
+LISTS = {
+    "a List": f"apiVersion: v1\nkind: List\nitems: [{_HIDDEN}]\n",
+    "a list of a type": f"apiVersion: v1\nkind: SecretList\nmetadata: {{}}\nitems: [{_HIDDEN}]\n",
+    "a list of a type, which its items do not repeat": (
+        "apiVersion: v1\nkind: SecretList\nmetadata: {}\nitems: [{metadata: {name: a}}]\n"
+    ),
+    "the same, in a List": (
+        "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: SecretList, items: [{metadata: {name: a}}]}]\n"
+    ),
+    "a List in a List": f"apiVersion: v1\nkind: List\nitems: [{{apiVersion: v1, kind: List, items: [{_HIDDEN}]}}]\n",
+    "a list without a kind in a List": f"apiVersion: v1\nkind: List\nitems: [{{items: [{{items: [{_HIDDEN}]}}]}}]\n",
+    "a list of another type": f"apiVersion: example.org/v1\nkind: FooList\nmetadata: {{}}\nitems: [{_HIDDEN}]\n",
+    "JSON": '{"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": [{"metadata": {"name": "a"}}]}',
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_hides_an_object_from_a_gate(name: str) -> None:
+    rsp = _run({"a.yaml": LISTS[name].encode()}, checks=_NO_SECRETS)
+    assert build.conditions(rsp)["ChecksPassed"] == ("False", "Denied")
+    assert _written(rsp) == set()
+
+
+@pytest.mark.parametrize("file", ["%s", "apiVersion: v1\nkind: List\nitems: [%s]\n"], ids=["alone", "in a List"])
+def test_what_some_take_for_a_list_and_some_do_not_is_refused(file: str) -> None:
+    """kubectl and Flux apply the items of whatever has some, kustomize only those of a kind that ends in List."""
+    foo = f"{{apiVersion: v1, kind: Foo, metadata: {{name: a}}, items: [{_HIDDEN}]}}"
+    rsp = _run({"a.yaml": (file % foo).encode()}, checks=_NO_SECRETS)
+    assert build.conditions(rsp)["Delivered"] == ("False", "Invalid")
+    assert build.message(rsp, "Delivered") == (
+        "pipeline first, a.yaml: holds a Foo with a list of items, which kubectl and Flux take for a list of objects; the "
+        "kind of a list ends in List"
+    )
+    assert _written(rsp) == set()
