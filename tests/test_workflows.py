@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_checkout_leaves_no_credentials_behind() -> None:
                 assert step["with"] == {"persist-credentials": "false"}, name
 
 
-def test_what_is_scanned_is_what_is_packed_and_signed() -> None:
+def test_what_is_scanned_is_what_is_packed() -> None:
     build = {step.get("name"): step for step in steps("build.yml")}
     file = "runtime-${{ matrix.arch }}.tar"
     assert build["Build the image"]["with"]["outputs"] == f"type=docker,dest={file}"
@@ -138,8 +139,49 @@ def test_what_is_scanned_is_what_is_packed_and_signed() -> None:
     assert "fail-build" not in scan, "it fails by default"
     assert 'RUNTIME="runtime-$ARCH.tar"' in build["Build the package"]["run"]
     assert load("build.yml")["jobs"]["package"]["strategy"]["matrix"] == {"arch": ["amd64", "arm64"]}
-    names = [step.get("name") for step in steps("release.yml")]
-    assert names.index("Push the package and the chart") < names.index("Sign all of it") < names.index("Tell")
+
+
+def only(wanted: str) -> tuple[int, dict[str, Any]]:
+    """The one step of a release that runs or uses this: which it is, and what it says."""
+    [found] = [
+        (number, step)
+        for number, step in enumerate(steps("release.yml"))
+        if wanted in step.get("run", "") or step.get("uses", "").startswith(wanted)
+    ]
+    return found
+
+
+def test_what_is_pushed_is_signed_before_anybody_is_told() -> None:
+    """All of build/pushed, and of an index each image too."""
+    signs, step = only("cosign sign ")
+    loop = 'while read -r reference; do\n  cosign sign --yes --recursive "$reference"\ndone < build/pushed\n'
+    assert loop in step["run"]
+    pushes, _ = only("make push")
+    tells, _ = only("gh release create")
+    assert pushes < signs < tells
+
+
+def test_a_release_says_what_is_in_it() -> None:
+    makes, sbom = only("anchore/sbom-action@")
+    attests, step = only("cosign attest ")
+    file, form = sbom["with"]["output-file"], sbom["with"]["format"]
+    assert sbom["with"]["image"] == "${{ vars.REGISTRY }}/function-kratix:${{ github.ref_name }}", "of what was pushed"
+    assert form == "spdx-json"
+    package = "package=$(head -n 1 build/pushed)\n"
+    attested = f'cosign attest --yes --type spdxjson --predicate {file} "$package"\n'
+    assert package + attested in step["run"], (
+        "the file that was made is attested, to the package, which is pushed first"
+    )
+    pushes, _ = only("make push")
+    tells, told = only("gh release create")
+    assert pushes < makes < attests < tells
+    assert re.search(r"(?<!\S)build/\*\.spdx\.json(?!\S)", told["run"])
+    assert fnmatch(file, "build/*.spdx.json"), "and whoever looks at the release finds it there"
+
+
+def test_no_step_of_a_release_may_fail_or_be_left_out() -> None:
+    for step in steps("release.yml"):
+        assert not {"if", "continue-on-error"} & step.keys(), step
 
 
 def test_no_registry_is_named() -> None:
