@@ -90,6 +90,7 @@ WALKS: Mapping[str, Walk] = {
         },
     ),
     "docs/publish.md": Walk(
+        fleet=False,
         before={
             "kratix-crossplane publish -f promise.yaml |": "kubectl config use-context eu-1\n"
             "cp example/postgres/promise.yaml promise.yaml\n"
