@@ -104,7 +104,7 @@ fleet: ## The bridge and requests over fleets while all goes wrong, for as long 
 	@$(MAKE) --no-print-directory e2e ON_TESTBEDS=tests/fleet
 
 .PHONY: tutorials
-tutorials: ## Follow the tutorials and the guides that need clusters, on a testbed (Linux, root)
+tutorials: ## Follow the tutorials, and the guides and pages that need clusters, on a testbed (Linux, root)
 	@$(MAKE) --no-print-directory e2e ON_TESTBEDS=tests/tutorials
 
 .PHONY: soak

@@ -28,12 +28,21 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-# The how-to guides that go on where a tutorial is, at one of its headings; tests/tutorials/test_tutorials.py follows them.
+# tests/tutorials/test_tutorials.py follows the tutorials, with the heading behind which each cleans up, and the how-to
+# guides that go on where a tutorial is, at one of its headings.
+TUTORIALS = {"together": "## 7.", "fleet": "## 7."}
 ON_CLUSTERS = {
     "debug-a-request": ("together", "## 5."),
     "deliver-by-gitops": ("fleet", "## 5."),
     "move-a-request": ("fleet", "## 5."),
     "roll-out-a-version": ("fleet", "## 5."),
+}
+# tests/test_how_to.py follows the other guides.
+OFFLINE = [page for page in sorted((DOCS / "how-to").glob("*.md")) if page.stem not in ON_CLUSTERS]
+FOLLOWED = {
+    *(f"docs/tutorials/{name}.md" for name in TUTORIALS),
+    *(f"docs/how-to/{name}.md" for name in ON_CLUSTERS),
+    *(str(page.relative_to(ROOT)) for page in OFFLINE),
 }
 
 _FENCE = re.compile(r"^```(?P<kind>[a-z]*)(?: (?P<mark>[a-z]+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -108,6 +117,7 @@ class Terminal:
     """
 
     def __init__(self, folder: Path, path: list[Path], environment: Mapping[str, str]) -> None:
+        self.folder = folder
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "KUBECONFIG")}
         programs = ":".join([*map(str, path), inherited["PATH"]])
         self._scripts = folder / ".blocks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,20 @@ def test_pods_are_restricted_whatever_their_user() -> None:
     assert security["readOnlyRootFilesystem"]
     assert not spec["automountServiceAccountToken"]
     assert {"cpu", "memory"} <= made["resources"]["requests"].keys()
+
+
+def test_it_gets_the_memory_that_was_measured() -> None:
+    """docs/operations.md sends to the figures of docs/benchmarks.md for what it takes."""
+    docs = PACKAGE.parent / "docs"
+    row = "memory at rest: function-kratix"
+    assert f"`{row}`" in (docs / "operations.md").read_text(encoding="utf-8")
+    figures = (docs / "benchmarks.md").read_text(encoding="utf-8")
+    rows = (row, "memory after all of this: function-kratix")
+    rest, most = (float(re.findall(rf"^\| {each} \| ([\d.]+) MB \|", figures, re.MULTILINE)[0]) for each in rows)
+    resources = container()["resources"]
+    requested, limit = (int(resources[each]["memory"].removesuffix("Mi")) for each in ("requests", "limits"))
+    assert rest * 1e6 < requested * 2**20
+    assert most * 1e6 < limit * 2**20
 
 
 def test_all_of_it_is_about_the_pods_of_this_function() -> None:

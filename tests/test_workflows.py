@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ FILES = sorted(path.name for path in FOLDER.iterdir())
 USES = re.compile(r"^\s*(?:- )?uses: (\S+)(?: # (v\d+(?:\.\d+){0,2}))?$", re.MULTILINE)
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 # Beside make: what a runner has, or a step before has installed.
-PROGRAMS = {"make", "cosign", "gh", "head"}
+PROGRAMS = {"make", "cosign", "gh", "head", "apt-get", ".ci/run"}
 WORDS = {"while", "do", "done", "read", "if", "then", "fi"}
 
 
@@ -100,7 +101,7 @@ def test_what_is_run_is_what_people_run() -> None:
         if program == "make":
             assert words[1] in targets, f"{name}: make {words[1]}"
             made.add(words[1])
-    assert made == {"check", "test", "audit", "xpkg", "push"}
+    assert made == {"check", "test", "audit", "programs", "xpkg", "push"}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -122,6 +123,56 @@ def test_only_what_publishes_may_write() -> None:
     assert release["jobs"]["publish"]["needs"] == "ci", "nothing is published that was not tested, audited and scanned"
 
 
+def test_what_is_published_was_on_the_testbeds() -> None:
+    """All of ci.yml is needed for a release: what is run on testbeds, and that on programs that are built once."""
+    job = load("ci.yml")["jobs"]["e2e"]
+    assert not {"if", "continue-on-error"} & job.keys()
+    assert job["timeout-minutes"] == "90"
+    said = [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
+    programs = said.index("make programs")
+    assert said[programs - 1] == "actions/cache/restore"
+    assert said[programs + 1 :] == ["actions/cache/save", ".ci/run testbeds"]
+    taken, kept = job["steps"][programs - 1], job["steps"][programs + 1]
+    assert taken["with"] == kept["with"]
+    assert taken["with"]["path"] == "~/.cache/function-kratix"
+    assert "hashFiles('tests/testbed/versions.py', 'tests/testbed/go/**')" in taken["with"]["key"]
+    others = [step["with"]["key"] for step in steps("ci.yml") if step.get("uses", "").startswith("actions/cache@")]
+    assert taken["with"]["key"] not in others, "they keep fewer programs, and who is first keeps them"
+
+
+_TESTBEDS = [
+    "programs",
+    "e2e",
+    "e2e BEDS=2 ON_TESTBEDS=tests/fleet tests/tutorials tests/bench",
+    "soak MINUTES=3 REQUESTS=60",
+]
+RUNS: dict[str, tuple[list[str], str, int, list[str]]] = {
+    "all": ([], "", 0, ["check", "demo", *_TESTBEDS, "test"]),
+    "testbeds": (["testbeds"], "", 0, _TESTBEDS),
+    "once more": (["testbeds"], "e2e", 0, ["programs", "e2e", "e2e ARGS=--last-failed", *_TESTBEDS[2:]]),
+    "not the soak": (["testbeds"], _TESTBEDS[-1], 2, _TESTBEDS),
+    "another": (["testbed"], "", 2, []),
+}
+_MAKE = """#!/bin/sh
+shift
+echo "$*" >> made
+test "$*" != "$FAILS" || exit 2
+"""
+
+
+@pytest.mark.parametrize(("arguments", "fails", "code", "made"), RUNS.values(), ids=RUNS.keys())
+def test_what_ci_makes(tmp_path: Path, arguments: list[str], fails: str, code: int, made: list[str]) -> None:
+    for path, content in {".ci/run": (ROOT / ".ci/run").read_text(encoding="utf-8"), "bin/make": _MAKE}.items():
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text(content, encoding="utf-8")
+        (tmp_path / path).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "FAILS": fails}
+    done = subprocess.run([tmp_path / ".ci/run", *arguments], env=environment, capture_output=True, check=False)
+    assert done.returncode == code
+    log = tmp_path / "made"
+    assert (log.read_text(encoding="utf-8").splitlines() if log.exists() else []) == made
+
+
 def test_a_checkout_leaves_no_credentials_behind() -> None:
     for name in FILES:
         for step in steps(name):
@@ -129,7 +180,7 @@ def test_a_checkout_leaves_no_credentials_behind() -> None:
                 assert step["with"] == {"persist-credentials": "false"}, name
 
 
-def test_what_is_scanned_is_what_is_packed_and_signed() -> None:
+def test_what_is_scanned_is_what_is_packed() -> None:
     build = {step.get("name"): step for step in steps("build.yml")}
     file = "runtime-${{ matrix.arch }}.tar"
     assert build["Build the image"]["with"]["outputs"] == f"type=docker,dest={file}"
@@ -138,8 +189,49 @@ def test_what_is_scanned_is_what_is_packed_and_signed() -> None:
     assert "fail-build" not in scan, "it fails by default"
     assert 'RUNTIME="runtime-$ARCH.tar"' in build["Build the package"]["run"]
     assert load("build.yml")["jobs"]["package"]["strategy"]["matrix"] == {"arch": ["amd64", "arm64"]}
-    names = [step.get("name") for step in steps("release.yml")]
-    assert names.index("Push the package and the chart") < names.index("Sign all of it") < names.index("Tell")
+
+
+def only(wanted: str) -> tuple[int, dict[str, Any]]:
+    """The one step of a release that runs or uses this: which it is, and what it says."""
+    [found] = [
+        (number, step)
+        for number, step in enumerate(steps("release.yml"))
+        if wanted in step.get("run", "") or step.get("uses", "").startswith(wanted)
+    ]
+    return found
+
+
+def test_what_is_pushed_is_signed_before_anybody_is_told() -> None:
+    """All of build/pushed, and of an index each image too."""
+    signs, step = only("cosign sign ")
+    loop = 'while read -r reference; do\n  cosign sign --yes --recursive "$reference"\ndone < build/pushed\n'
+    assert loop in step["run"]
+    pushes, _ = only("make push")
+    tells, _ = only("gh release create")
+    assert pushes < signs < tells
+
+
+def test_a_release_says_what_is_in_it() -> None:
+    makes, sbom = only("anchore/sbom-action@")
+    attests, step = only("cosign attest ")
+    file, form = sbom["with"]["output-file"], sbom["with"]["format"]
+    assert sbom["with"]["image"] == "${{ vars.REGISTRY }}/function-kratix:${{ github.ref_name }}", "of what was pushed"
+    assert form == "spdx-json"
+    package = "package=$(head -n 1 build/pushed)\n"
+    attested = f'cosign attest --yes --type spdxjson --predicate {file} "$package"\n'
+    assert package + attested in step["run"], (
+        "the file that was made is attested, to the package, which is pushed first"
+    )
+    pushes, _ = only("make push")
+    tells, told = only("gh release create")
+    assert pushes < makes < attests < tells
+    assert re.search(r"(?<!\S)build/\*\.spdx\.json(?!\S)", told["run"])
+    assert fnmatch(file, "build/*.spdx.json"), "and whoever looks at the release finds it there"
+
+
+def test_no_step_of_a_release_may_fail_or_be_left_out() -> None:
+    for step in steps("release.yml"):
+        assert not {"if", "continue-on-error"} & step.keys(), step
 
 
 def test_no_registry_is_named() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import time
@@ -33,6 +32,7 @@ from bridging import (
 from developer import KRATIX, Request, namespace
 from kubernetes.dynamic import exceptions
 
+import documented
 import promises
 from bridge.api import names
 from testbed import tools
@@ -326,15 +326,15 @@ def test_the_api_server_takes_the_chart_and_the_kustomize_base(bed: Bridged):
 
 def test_the_api_server_takes_what_the_function_is_run_with(bed: Bridged, platform: Cluster):
     """Every command of docs/operations.md, in its order."""
-    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    commands = [shlex.split(line) for line in re.findall(r"^\$ kubectl (.*)$", text, re.MULTILINE)]
+    commands = [shlex.split(command.text) for command in documented.commands("docs/operations.md")]
+    assert {program for program, *_ in commands} == {"kubectl"}
     for name in ("crossplane-system", "monitoring"):
         platform.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     strict = ("apply", "--dry-run=server", "--server-side", "--force-conflicts", "--validate=strict")
     taken = {line.split()[0] for line in kubectl(bed, *strict, "-k", ROOT / "package/deploy/function")}
     assert "deploymentruntimeconfig.pkg.crossplane.io/function-kratix" in taken, "strictly: no field is unknown"
     try:
-        for words in commands:
+        for _, *words in commands:
             kubectl(bed, *(ROOT / word if word.startswith("package/") else word for word in words))
         made = platform.get("pkg.crossplane.io/v1beta1", "DeploymentRuntimeConfig", "function-kratix")
         assert made is not None

@@ -1,4 +1,4 @@
-"""The tutorials, and the how-to guides that need clusters: each command is run on the testbed, in a terminal.
+"""The tutorials, the how-to guides that need clusters, and other pages: each command is run on the testbed, in a terminal.
 
 Blocks that are marked as prerequisites are not run: the testbed has Kratix, Crossplane, the function as a package and the
 state store already. All else is the reader's: files, kubectl, the bridge as a process, Git.
@@ -17,18 +17,18 @@ from typing import Any
 import pytest
 import yaml
 
+import documented
 import pages
-from testbed import profiles, tools
+import walks
+import whoruns
+from testbed import debian, profiles, tools
 from testbed.controlplane import ControlPlane
 from testbed.crossplane import Crossplane
 from testbed.run import Run
-from testbed.versions import KUBECTL
+from testbed.versions import HELM, KUBECTL
 
 _ROLE = ("rbac.authorization.k8s.io/v1", "ClusterRole", "function-kratix:aggregate-to-crossplane")
 _SLOW = 300.0
-
-# Behind which heading each tutorial cleans up.
-CLEAN_UP = {"together": "## 7.", "fleet": "## 7."}
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             plane.cluster.delete(*_ROLE)  # the reader makes it
         folder = tmp_path_factory.mktemp("reader")
         (folder / "kubectl").symlink_to(tools.find(KUBECTL))
+        (folder / "helm").symlink_to(tools.find(HELM))
+        debian.need({"jq": "jq"})
         config = folder / "kubeconfig"
         config.write_text(yaml.safe_dump(_merged(planes)), encoding="utf-8")
         yield Reader(config, folder, testbed.kratix.repository)
@@ -91,7 +93,7 @@ def page(name: str) -> Path:
     return pages.DOCS / f"{name}.md"
 
 
-@pytest.mark.parametrize("name", CLEAN_UP)
+@pytest.mark.parametrize("name", pages.TUTORIALS)
 def test_a_tutorial_works_as_it_says(reader: Reader, name: str, tmp_path: Path):
     with reader.terminal(tmp_path) as terminal:
         try:
@@ -107,11 +109,25 @@ def test_a_guide_works_where_its_tutorial_is(reader: Reader, name: str, tmp_path
         try:
             pages.follow(page(f"tutorials/{tutorial}"), terminal, before=heading, compare=False, timeout=_SLOW)
             pages.follow(page(f"how-to/{name}"), terminal, timeout=_SLOW)
-            pages.follow(
-                page(f"tutorials/{tutorial}"), terminal, after=CLEAN_UP[tutorial], compare=False, timeout=_SLOW
-            )
+            end = pages.TUTORIALS[tutorial]
+            pages.follow(page(f"tutorials/{tutorial}"), terminal, after=end, compare=False, timeout=_SLOW)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{_log(tmp_path)}") from None
+
+
+@pytest.mark.parametrize("name", walks.WALKS)
+def test_a_page_works_where_its_clusters_are(reader: Reader, name: str, tmp_path: Path):
+    walk, elsewhere = walks.WALKS[name], {*whoruns.HERE, *whoruns.ELSEWHERE}
+    with reader.terminal(tmp_path) as terminal:
+        try:
+            walks.begin(name, walk, terminal)
+            for command in documented.commands(name):
+                if command.key not in elsewhere:
+                    walks.step(walk, command, terminal)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{_log(tmp_path)}") from None
+        finally:
+            walks.clean(name, terminal)
 
 
 def _log(folder: Path) -> str:
