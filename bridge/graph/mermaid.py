@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from bridge.graph.sketch import Kind, Node, Sketch
@@ -20,13 +21,14 @@ _SHAPES: Mapping[Kind, tuple[str, str]] = {
     "destination": ("[(", ")]"),
     "nowhere": ("[", "]"),
 }
-# Mermaid reads HTML and its own entities (#quot;) inside of quotes.
-_ESCAPES = {"#": "#35;", "&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
+# Inside of quotes Mermaid reads HTML, its own entities (#quot;), and, before all else, directives: %%{init: ...}%%.
+_ESCAPES = {"#": "#35;", "&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;", "%": "#37;"}
+_ENTITIES = re.compile("|".join(_ESCAPES.values()))
 
 
 def text(sketch: Sketch) -> str:
     """The whole flowchart, from left to right."""
-    return "".join(f"{line}\n" for line in _lines(sketch))
+    return "".join(f"{_ended(line)}\n" for line in _lines(sketch))
 
 
 def _lines(sketch: Sketch) -> Iterator[str]:
@@ -60,5 +62,12 @@ def _node(node: Node) -> str:
     return f'{node.id}{opens}"{said}"{closes}{marked}'
 
 
+def _ended(line: str) -> str:
+    # Mermaid takes the last semicolon from what might be a style, and then from what might be a class (utils.ts:
+    # encodeEntities). These are not to be those of entities.
+    return f"{line};;" if _ENTITIES.search(line) else line
+
+
 def _escaped(words: str) -> str:
-    return "".join(_ESCAPES.get(c, c) for c in clean(" ".join(words.split())))
+    # Quotes around nothing are an error.
+    return "".join(_ESCAPES.get(c, c) for c in clean(" ".join(words.split()))) or " "

@@ -174,8 +174,11 @@ class Reading:
         return self._sites, self._promises, self._destinations, self._placements
 
     def _decided(self) -> bool:
-        every: list[_Kind[Any]] = [*self._own(), *self._opened().values(), *self._opened_xrs().values()]
-        return all(kind.decided for kind in every)
+        # Which others there are follows from these: asked before, the answer may be none.
+        if not all(kind.decided for kind in self._own()):
+            return False
+        others: list[_Kind[Any]] = [*self._opened().values(), *self._opened_xrs().values()]
+        return all(kind.decided for kind in others)
 
     def _unread(self, every: Sequence[_Kind[Any]]) -> list[Unread]:
         found: list[Unread] = []

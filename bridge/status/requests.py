@@ -53,14 +53,16 @@ def _judged(request: kept.Request) -> tuple[State, str]:
     why = _obstacle(request.conditions)
     if why:
         return "Stuck", why
-    return ("Ready", said) if told.get("ready") == "True" else ("UnderWay", said)
+    return ("Ready", said) if told.get("ready") == "True" else ("UnderWay", _progress(request.conditions) or said)
 
 
 def xr(promise: kept.Promise, cluster: str, xr: kept.Xr) -> model.Request:
     """An XR that was asked for on its own cluster."""
     ready, why = _find_condition(xr.conditions, "Ready"), _obstacle(xr.conditions)
     state: State = "Stuck" if why else "Ready" if ready.status == "True" else "UnderWay"
-    message = why or ready.message or ready.reason or "nothing is known of it yet"
+    # Of an XR under way Ready says no more than which composed resources are not ready.
+    progress = _progress(xr.conditions) if state == "UnderWay" else ""
+    message = why or progress or ready.message or ready.reason or "nothing is known of it yet"
     if xr.leaving:
         state, message = "UnderWay", "it is being deleted"
     return model.Request(
@@ -86,6 +88,13 @@ def _obstacle(given: Sequence[Condition]) -> str:
             return f"{type_}: {kept.why(found)}"
     synced = _find_condition(given, "Synced")
     return f"Synced: {kept.why(synced)}" if synced.status == "False" else ""
+
+
+def _progress(given: Sequence[Condition]) -> str:
+    """How far an XR is that is under way: what of the function's it waits for; empty where that is nothing."""
+    each = (_find_condition(given, type_) for type_ in names.CONDITIONS)
+    awaited = next((found for found in each if found.status not in ("", "True")), None)
+    return f"{awaited.type}: {kept.why(awaited)}" if awaited else ""
 
 
 def _find_condition(given: Sequence[Condition], type_: str) -> Condition:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import os
 import signal
@@ -20,14 +19,12 @@ from typing import Any
 import pytest
 from bridgeworld import CLUSTER_KINDS, PLATFORM_KINDS, XRD_NAME, cache, held
 from fakeapi import FakeApi, Fault
-from uiworld import ALICE, Authority, Page
 
 from bridge import lease, main, wiring
 from bridge.api import names
 from bridge.errors import StartError
 from bridge.store import Key
 from bridge.sync import kinds
-from bridge.ui import serving
 
 Manifest = dict[str, Any]
 SIZE = {"properties": {"size": {"type": "string"}}}
@@ -339,27 +336,3 @@ def test_where_it_cannot_listen(bench: Bench, listen: str, message: str):
     bench.flags = replace(bench.flags, listen=listen)
     with pytest.raises(StartError, match=message):
         main.run(bench.flags)
-
-
-def test_the_page_is_served_by_whoever_runs(bench: Bench):
-    authority = Authority()
-    authority.rule(bench.platform)
-    bench.flags = replace(bench.flags, page=serving.Page("127.0.0.1:0"))
-
-    def look() -> None:
-        bench.until_said("the page is on ")
-        bench.register()
-        bench.publish()
-        said = next(said for said in bench.said if said.startswith("the page is on "))
-        page = Page(said.rpartition(" ")[2].removesuffix("/ui/"), authority)
-        assert page.get("/ui/")[0] == 200
-        assert page.get("/ui/status.json")[0] == 401
-
-        def published() -> list[int]:
-            status, _, body = page.get("/ui/status.json", ALICE)
-            assert status == 200
-            return [each["published"] for each in json.loads(body)["clusters"]]
-
-        bench.until("it shows what the bridge did", lambda: published() == [1])
-
-    assert bench.run(look) == main.OK

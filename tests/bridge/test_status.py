@@ -192,7 +192,7 @@ def test_xrs_beside_kratix(capsys: pytest.CaptureFixture[str], tmp_path: Path):
         shown.site(api, "here", shown.said(published=shown.published("cache")), inCluster={})
         shown.promise(api, "cache")
         failed = condition("WorkflowCompleted", "False", "PipelineFailed", "pipeline configure failed: exit code 1")
-        waits = condition("WorkflowCompleted", "False", "Running", "pipeline configure runs, 1 of 2")
+        waits = condition("WorkflowCompleted", "False", "Running", "pipeline configure runs (1 of 2)")
         placed = {"kratix": {"placements": [{"directory": ".", "destination": "dev"}]}}
         for name, *conditions in (("fine", READY), ("failed", CREATING, failed), ("waits", CREATING, waits)):
             api.put(CACHES, name, "team-a", spec={}, status={"conditions": conditions, **placed})

@@ -65,6 +65,27 @@ def test_a_person_looks_searches_and_follows(chromium: Browser):
         )
 
 
+def test_how_far_a_request_is_is_followed(chromium: Browser):
+    waits = "WorkflowCompleted: pipeline configure runs"
+    with platform(shown.healthy) as api, page(api) as served:
+
+        def runs(number: int) -> None:
+            running = condition("WorkflowCompleted", "False", "Running", f"pipeline configure runs ({number} of 2)")
+            shown.request(api, "orders", "False", "it is being made: Creating", condition("Ready", "False"), running)
+
+        def message() -> str:
+            return next((row[5] for row in chromium.rows("requests")), "")
+
+        runs(1)
+        chromium.open(served.url)
+        chromium.enter(ALICE)
+        chromium.until("the first runs", lambda: message() == f"{waits} (1 of 2)")
+        runs(2)
+        chromium.until("the second runs", lambda: message() == f"{waits} (2 of 2)")
+        shown.request(api, "orders", "True", "it is ready", condition("Ready"))
+        chromium.until("it is ready", lambda: message() == "it is ready")
+
+
 def test_somebody_who_may_not_see_all(chromium: Browser):
     with platform(shown.troubled) as api, page(api) as served:
         served.authority.forbid("bob", "destinations")
