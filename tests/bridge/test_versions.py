@@ -11,7 +11,6 @@ from fakeapi import Fault
 from mirrorworld import SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 from versionworld import ROLLOUT, binding, births, rollout, runs, selected, told, until
 
-from bridge.store import Key
 from bridge.sync import bindings, kinds, requests, versions
 from bridge.sync.site import Task
 
