@@ -2,7 +2,7 @@
 
 Core applies the conditions of all steps in order, each with the time of now, and writes the XR's status where it is not
 what it was (composite/reconciler.go): of two steps that say different things of one type, each would make the other's
-new again, in each of the reconciles that they cause.
+new again in every reconcile, and so cause the next unless that comes within the same second.
 """
 
 from __future__ import annotations
