@@ -1,15 +1,12 @@
-"""Many requests that change at random while parts of the platform are killed at random, and what must hold all along."""
+"""Many requests that change at random, and what must hold of them all along."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random  # noqa: TID251 - a seeded one: what changes, and what is killed
-import statistics
-import threading
+import random  # noqa: TID251 - a seeded one: what changes
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +16,7 @@ from developer import KRATIX, Manifest, Platform, named
 from kubernetes.client import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError
 
-from bench import machine
 from testbed.cache import say
-from testbed.profiles import Testbed
 
 # What a client meets while its API server is killed and comes back.
 _AWAY = (urllib3.exceptions.HTTPError, ApiException, DynamicApiError, OSError)
@@ -63,14 +58,14 @@ class Requests:
         """Make or change one: another size."""
         # Of what every kind may have.
         size = self.chance.choice([each for each in range(20, 50) if each != self.sizes.get(name)])
-        _insist(lambda: self.platform.cluster.apply(self._manifest(name, size)))
+        insist(lambda: self.platform.cluster.apply(self._manifest(name, size)))
         self.sizes[name] = size
         self.changes["changed"] += 1
 
     def replace(self, name: str) -> None:
         """Delete one and make it again at once, under the same name."""
-        _insist(lambda: self.platform.cluster.delete(*self.api, name, self.namespace))
-        _insist(lambda: not _listed(self.platform, *self.api, self.namespace).get(name))
+        insist(lambda: self.platform.cluster.delete(*self.api, name, self.namespace))
+        insist(lambda: not _listed(self.platform, *self.api, self.namespace).get(name))
         self.put(name)
         self.changes["replaced"] += 1
 
@@ -78,10 +73,10 @@ class Requests:
         """Take away for a while what a gate reads, and put it back."""
         team = self.platform.namespaces["team-orders"]
         billing = self.platform.namespaces["billing"]
-        _insist(lambda: self.platform.cluster.delete("v1", "ConfigMap", team, billing))
+        insist(lambda: self.platform.cluster.delete("v1", "ConfigMap", team, billing))
         self.put(self.chance.choice(sorted(self.sizes)))
         time.sleep(2)
-        _insist(lambda: self.platform.budget("team-orders", left="600"))
+        insist(lambda: self.platform.budget("team-orders", left="600"))
         self.changes["budget lost"] += 1
 
     def disturb(self) -> None:
@@ -141,93 +136,6 @@ class Watcher:
             self.delivered[uid] = found[0]
 
 
-@dataclass
-class Killer:
-    """Ends parts of the platform as crashes would, and starts them again."""
-
-    testbed: Testbed
-    chance: random.Random
-    kills: Counter[str] = field(default_factory=Counter)
-
-    def kill(self, *, sparing: str | None = None) -> None:
-        """One of the parts, all but the one that is to be spared."""
-        part = self.chance.choice([part for part in self._parts if part != sparing])
-        self._parts[part]()
-        self.kills[part] += 1
-
-    @property
-    def _parts(self) -> Mapping[str, Callable[[], None]]:
-        return {"core": self._core, "function": self._function, "Kratix": self._kratix, "API server": self._apiserver}
-
-    def _core(self) -> None:
-        self.testbed.crossplane.kill_core()
-        self.testbed.crossplane.start_core()
-
-    def _function(self) -> None:
-        self.testbed.crossplane.kill_function()
-        self.testbed.crossplane.start_function()
-
-    def _kratix(self) -> None:
-        self.testbed.kratix.kill_manager()
-        self.testbed.kratix.start_manager()
-
-    def _apiserver(self) -> None:
-        self.testbed.plane.restart_apiserver()
-
-
-@dataclass
-class Memory:
-    """The resident memory of a process, in MB, as it was over time."""
-
-    pid: Callable[[], int]
-    seen: list[tuple[float, float]] = field(default_factory=list)
-
-    def look(self) -> None:
-        """Note what it has now; nothing where it was killed a moment ago."""
-        # Its pid file is gone, its /proc, or its memory, as it is a zombie.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
-            self.seen.append((time.monotonic(), machine.rss(self.pid())))
-
-    def third(self, number: int, *, begin: float, end: float) -> float:
-        """The median of a third of a time: 1, 2 or 3."""
-        third = (end - begin) / 3
-        since, until = begin + third * (number - 1), begin + third * number
-        return statistics.median(size for at, size in self.seen if since <= at <= until)
-
-
-@contextlib.contextmanager
-def repeatedly(*jobs: tuple[float, Callable[[], None]]) -> Iterator[Callable[[], None]]:
-    """Run each job again and again in a thread of its own, with a pause of so many seconds before each time.
-
-    Yields:
-        What raises the error of a job that failed, as they all end with the first that does.
-    """
-    stop, failed = threading.Event(), list[BaseException]()
-
-    def run(pause: float, job: Callable[[], None]) -> None:
-        while not stop.wait(pause):
-            try:
-                job()
-            except BaseException as error:  # noqa: BLE001 - raised again where it is asked for
-                failed.append(error)
-                stop.set()
-
-    def check() -> None:
-        if failed:
-            raise failed[0]
-
-    threads = [threading.Thread(target=run, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    try:
-        yield check
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    check()
-
-
 def settles(what: str, left: Callable[[], Mapping[str, str]], *, patience: float) -> None:
     """Wait until nothing is left to be done, as long as it becomes less.
 
@@ -279,11 +187,11 @@ def _sizes(document: Manifest) -> list[int]:
 
 
 def _listed(platform: Platform, api_version: str, kind: str, namespace: str) -> dict[str, Manifest]:
-    found: list[Manifest] = _insist(lambda: platform.cluster.list(api_version, kind, namespace) or [None])
+    found: list[Manifest] = insist(lambda: platform.cluster.list(api_version, kind, namespace) or [None])
     return {manifest["metadata"]["name"]: manifest for manifest in found if manifest}
 
 
-def _insist(call: Callable[[], Any]) -> Any:
+def insist(call: Callable[[], Any]) -> Any:
     """Call it until it is answered, and what it answers is not false."""
     deadline = time.monotonic() + 120
     while True:
