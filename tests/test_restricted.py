@@ -1,6 +1,6 @@
 """Every pod that we ship is restricted, as Kubernetes' Pod Security Standards say, and has no user of its own.
 
-What the API server says of them is in tests/e2e/test_restricted.py.
+What the API server says of them is in tests/e2e/test_pod_security.py.
 """
 
 from __future__ import annotations
