@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from bridging import KIND, condition, crossplane_cluster, until
+from bridging import KIND, condition, crossplane_cluster, secret, until
 from developer import crd, namespace
 from installing import ANY_USER, BRIDGE, Person, give_user, users
 
@@ -206,6 +206,17 @@ def test_the_bridge_runs_in_its_pod_under_the_user_that_the_cluster_gives(node: 
     assert state["restartCount"] == 0
     page = node.plane.run.call([sys.executable, "-c", _ASK, "http://127.0.0.1:8080/metrics", ""])
     assert f'leader_election_master_status{{name="{names.LEASE}"}} 1.0' in page
+
+
+def test_the_bridge_in_its_pod_reads_the_certificates_of_a_kubeconfig(node: Testbed, cluster: Cluster):
+    """They go through a file, which a read-only file system has a volume for."""
+    # Pods share the run's loopback, and so the address that is inside of it.
+    inside = node.plane.kubeconfig_of("afar", cluster.token(_NAMESPACE, BRIDGE)).read_text(encoding="utf-8")
+    kubeconfig = secret("afar", inside)
+    cluster.apply({**kubeconfig, "metadata": {**kubeconfig["metadata"], "namespace": _NAMESPACE}})
+    cluster.apply(crossplane_cluster("afar", kubeconfig={"secretRef": {"name": "afar"}}))
+    until(cluster, "afar", "Synced", "False", reason="CrossplaneMissing", timeout=_SLOW)
+    assert condition(cluster, "afar", "Reachable")["status"] == "True"
 
 
 def test_its_page_has_the_certificate_of_the_secret(node: Testbed, cluster: Cluster):
