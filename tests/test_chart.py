@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from bridge.api import names
-from testbed import tools
-from testbed.versions import HELM
+from chart import DIGEST, FOLDER, IMAGE, NAMESPACE, ROLES, helm, rendered
 
 Manifest = dict[str, Any]
-
-CHART = Path(__file__).parents[1] / "package/deploy/bridge"
-IMAGE = "image.repository=registry.example.org/function-kratix"
-DIGEST = "sha256:" + "0123456789abcdef" * 4
-NAMESPACE = "platform-bridge"
-
-
-def helm(*arguments: str, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
-    # Helm built as a module says that it is for Kubernetes 1.20.
-    command = [tools.find(HELM), "template", "bridge", CHART, "--namespace", namespace, "--kube-version", "1.35.0"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-
-
-def rendered(*values: str) -> list[Manifest]:
-    done = helm(*(part for value in values for part in ("--set", value)))
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def named(manifests: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
@@ -42,7 +22,9 @@ def named(manifests: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
 
 def files(*roles: str) -> list[Manifest]:
     """What kubectl would apply, in the chart's namespace."""
-    texts = [(CHART / f"{role}.yaml").read_text(encoding="utf-8").replace(names.NAMESPACE, NAMESPACE) for role in roles]
+    texts = [
+        (FOLDER / f"{role}.yaml").read_text(encoding="utf-8").replace(names.NAMESPACE, NAMESPACE) for role in roles
+    ]
     manifests = [manifest for text in texts for manifest in yaml.safe_load_all(text)]
     return [manifest for manifest in manifests if manifest["kind"] != "Namespace"]
 
@@ -54,31 +36,17 @@ def without_labels(manifest: Manifest) -> Manifest:
     }
 
 
-ALL_ROLES = (
-    "platform",
-    "crossplane",
-    "imports",
-    "replies",
-    "connection-secrets",
-    "installations",
-    "requests",
-    "deletions",
-    "versions",
-    "ui",
-)
-
-
 def test_it_grants_what_the_files_grant():
-    chart = named(rendered(IMAGE, f"roles={{{','.join(ALL_ROLES)}}}", "deploy=false", "crds.install=false"))
+    chart = named(rendered(IMAGE, f"roles={{{','.join(ROLES)}}}", "deploy=false", "crds.install=false"))
     plain = {
         key: without_labels(m)
         for key, m in {
-            (m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"]): m for m in files(*ALL_ROLES)
+            (m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"]): m for m in files(*ROLES)
         }.items()
     }
     assert {key: without_labels(m) for key, m in chart.items()} == plain
-    granted = {path.stem for path in CHART.glob("*.yaml") if "kind: ClusterRole" in path.read_text(encoding="utf-8")}
-    assert granted == set(ALL_ROLES), "a new file of roles has to be in values.schema.json, and here"
+    granted = {path.stem for path in FOLDER.glob("*.yaml") if "kind: ClusterRole" in path.read_text(encoding="utf-8")}
+    assert granted == set(ROLES), "a new file of roles has to be in values.schema.json, and here"
 
 
 def test_it_runs_what_the_deployment_runs():
@@ -96,7 +64,7 @@ def test_it_runs_what_the_deployment_runs():
 def test_the_crd_stays_when_the_chart_goes():
     (crd,) = (m for m in rendered(IMAGE) if m["kind"] == "CustomResourceDefinition")
     assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    generated = yaml.safe_load((CHART / "bridge.kratix.io_crossplaneclusters.yaml").read_text(encoding="utf-8"))
+    generated = yaml.safe_load((FOLDER / "bridge.kratix.io_crossplaneclusters.yaml").read_text(encoding="utf-8"))
     assert without_labels(crd) == without_labels(generated)
 
 

@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 _LEFT_OUT = pytest.StashKey[int]()
 # Files that share their testbeds: one process runs them, one after the other. Every other file has its own.
 _TOGETHER = {
-    "node": ("test_node", "test_deletions"),
+    "node": ("test_node", "test_deletions", "test_runtime"),
     "postgres": ("test_postgres", "test_failures", "test_gitops"),
     "fleet": ("test_object", "test_simulate"),
 }
@@ -131,6 +131,18 @@ def testbed(beds: Beds) -> Testbed:
 def fleet(beds: Beds) -> Testbed:
     """example/object without its request, on a platform and the two clusters that it reaches."""
     return beds.get("fleet")
+
+
+@pytest.fixture(scope="module")
+def controllers(beds: Beds) -> Testbed:
+    """An API server and what fills Deployments, with no node to run them and no Crossplane."""
+    return beds.get("controllers")
+
+
+@pytest.fixture(scope="module")
+def node(beds: Beds) -> Testbed:
+    """A control plane with a node, and no Crossplane."""
+    return beds.get("node")
 
 
 @pytest.fixture(scope="module")

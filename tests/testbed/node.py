@@ -84,6 +84,12 @@ class Node:
         """Whether the node has an image of this name, loaded or pulled."""
         return name in self.plane.run.call([*self._ctr(), "images", "list", "--quiet"]).splitlines()
 
+    def digest(self, name: str) -> str:
+        """The digest of an image that the node has."""
+        # REF TYPE DIGEST SIZE PLATFORMS LABELS
+        _, found = self.plane.run.call([*self._ctr(), "images", "list", f"name=={name}"]).splitlines()
+        return found.split()[2]
+
     def kill_kubelet(self) -> None:
         """End the kubelet as a crash would; containers go on."""
         self.plane.run.kill(self.plane.process(_KUBELET))
