@@ -34,16 +34,14 @@ from kubernetes.dynamic import exceptions
 
 import documented
 import promises
-from bridge.api import names
 from testbed import tools
 from testbed.cluster import Cluster, eventually
-from testbed.versions import HELM, KUBECTL
+from testbed.versions import KUBECTL
 
 Manifest = dict[str, Any]
 
 SITE = "here"
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "package/deploy/bridge"
 _NAMESPACE = "team-orders"
 _PUBLISHED = {"bridge.kratix.io/publish": "true"}
 _STRING = {"type": "string"}
@@ -308,20 +306,6 @@ def test_kubectl_shows_it(bed: Bridged):
     shown = kubectl(bed, "get", "xpc")
     assert shown[0].split() == ["NAME", "REACHABLE", "SYNCED", "PUBLISHED", "REFUSED", "DESTINATIONS", "CORE", "AGE"]
     assert shown[1].split()[:2] == [SITE, "True"]
-
-
-def test_the_api_server_takes_the_chart_and_the_kustomize_base(bed: Bridged):
-    dry = ("apply", "--dry-run=server", "--server-side", "--force-conflicts")
-    assert "deployment.apps/kratix-crossplane-bridge serverside-applied (server dry run)" in kubectl(
-        bed, *dry, "-k", CHART
-    )
-    values = ["image.repository=function-kratix", "networkPolicy.enabled=true"]
-    command = [tools.find(HELM), "template", "bridge", CHART, "-n", names.NAMESPACE, "--kube-version", "1.35.0"]
-    command += [part for value in values for part in ("--set", value)]
-    chart = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    taken = {line.split()[0] for line in kubectl(bed, *dry, "-f", "-", given=chart)}
-    for kind in ("deployment.apps", "poddisruptionbudget.policy", "networkpolicy.networking.k8s.io"):
-        assert f"{kind}/kratix-crossplane-bridge" in taken
 
 
 def test_the_api_server_takes_what_the_function_is_run_with(bed: Bridged, platform: Cluster):
