@@ -94,9 +94,11 @@ class Memory:
         """
         middle, last = (self._third(number, begin, end) for number in (2, 3))
         sizes = [statistics.median(size for _, size in third) for third in (middle, last)]
-        say(f"memory of the {self.part}: {sizes[0]:.1f} MB in the middle third, {sizes[1]:.1f} MB in the last")
+        began = len({pid for pid, _ in (*middle, *last)}) > 1
+        anew = " (it began anew meanwhile)" if began else ""
+        say(f"memory of the {self.part}: {sizes[0]:.1f} MB in the middle third, {sizes[1]:.1f} MB in the last{anew}")
         # What began anew takes up memory for a while.
-        comparable = end - begin >= _LONG_ENOUGH and len({pid for pid, _ in (*middle, *last)}) == 1
+        comparable = end - begin >= _LONG_ENOUGH and not began
         allowed = sizes[0] * _FLAT if comparable else self.limit
         if sizes[1] > allowed:
             raise BrokenError(f"the {self.part} has {sizes[1]:.1f} MB, which is more than {allowed:.1f}")
