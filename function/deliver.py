@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from function import compose, intent, jobs, readiness
@@ -169,7 +170,7 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
     Returns:
         None where something was composed as itself: Crossplane then changes nothing, which needs no field managers.
     """
-    return readiness.delivery(seen, _held(seen)) if waiting or can_hold(seen) else None
+    return _kept_as_it_was(seen) if waiting or can_hold(seen) else None
 
 
 def can_hold(seen: Seen) -> bool:
@@ -177,10 +178,15 @@ def can_hold(seen: Seen) -> bool:
     return not any(_is_composed(observed) for observed in seen.observed.values())
 
 
-def _held(seen: Seen) -> list[Composed]:
-    """All that is there, as it was. Of what was composed as itself, what Crossplane applied: others own fields too."""
-    kept = []
-    for key, observed in sorted({**seen.strangers, **seen.observed}.items()):
+def _kept_as_it_was(seen: Seen, made: Sequence[Composed] = ()) -> Delivery:
+    """How far what was delivered has come, with what is made again of it; and what is another step's."""
+    own = sorted((*_held(seen, seen.observed), *made), key=lambda item: item.key)
+    return replace(readiness.delivery(seen, own), others=tuple(_held(seen, seen.strangers)))
+
+
+def _held(seen: Seen, there: Mapping[str, Observed]) -> Iterator[Composed]:
+    """What is there, as it was. Of what was composed as itself, what Crossplane applied: others own fields too."""
+    for key, observed in sorted(there.items()):
         manifest = intent.of(observed.manifest) if _is_composed(observed) else _rebuilt(observed.manifest)
         if names.RUN_LABEL in _labels(observed):
             manifest = dict(jobs.held(observed.manifest))
@@ -188,8 +194,7 @@ def _held(seen: Seen) -> list[Composed]:
             # An input that names another Promise by mistake must not delete what the right one delivered.
             held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
             manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
-        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
-    return kept
+        yield Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed))
 
 
 def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again: bool) -> Delivery:
@@ -205,7 +210,7 @@ def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again
     fresh = dict(compose.resources(seen, documents, schedule))
     gone = fresh.keys() - seen.observed.keys() if again else set()
     made = [Composed(key, fresh[key], ready=False) for key in sorted(gone) if _was_delivered(seen, key, fresh[key])]
-    return readiness.delivery(seen, sorted((*_held(seen), *made), key=lambda item: item.key))
+    return _kept_as_it_was(seen, made)
 
 
 def _was_delivered(seen: Seen, key: str, manifest: JsonObject) -> bool:

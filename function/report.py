@@ -307,7 +307,7 @@ def _watch_is_off(seen: Seen) -> bool:
 
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
-    delivered = outcome.delivery.composed if outcome.delivery else ()
+    delivered = (*outcome.delivery.others, *outcome.delivery.composed) if outcome.delivery else ()
     lit = beacon.lit(seen)
     composed = {item.key: item for item in (*delivered, *outcome.jobs, *((lit,) if lit else ()))}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:
