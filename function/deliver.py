@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from function import compose, jobs, readiness
+from function import compose, intent, jobs, readiness
 from function.api import names, object
 from function.api.errors import InvalidError
 from function.model import (
@@ -51,7 +51,7 @@ def _kept(
     until the new one has it.
 
     Raises:
-        InvalidError: Documents that were composed as themselves, which cannot be rebuilt, have no Destination now.
+        InvalidError: Documents that were composed as themselves have no Destination now.
     """
     taken = {item.key for item in composed}
     left = [(key, observed) for key, observed in sorted(seen.observed.items()) if key not in taken]
@@ -116,7 +116,7 @@ def _place(manifest: JsonObject) -> tuple[str, str]:
 
 
 def _itself(seen: Seen, documents: Sequence[Document]) -> dict[str, JsonObject]:
-    """What is composed as itself, made of the documents again: from what is observed it cannot be rebuilt."""
+    """What is composed as itself, made of the documents again."""
     there = {key for key, observed in seen.observed.items() if _is_composed(observed)}
     made = compose.itself(seen, documents) if there else ()
     return {key: manifest for key, manifest in made if key in there}
@@ -168,55 +168,49 @@ def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
         waiting: Crossplane will call again in this same reconcile, so nothing of this answer is applied.
 
     Returns:
-        None where that cannot be done: an object that was composed as itself has fields of others in its spec, and
-        applying them would take them over.
+        None where something was composed as itself: Crossplane then changes nothing, which needs no field managers.
     """
-    kept = []
-    for key, observed in sorted({**seen.strangers, **seen.observed}.items()):
-        if _labels(observed).get(names.DELIVER_LABEL) == "Composed" and not waiting:
-            return None
-        manifest = _rebuilt(observed.manifest)
+    return _kept_as_it_was(seen) if waiting or can_hold(seen) else None
+
+
+def can_hold(seen: Seen) -> bool:
+    """Whether what was delivered can be kept as it was without making it anew."""
+    return not any(_is_composed(observed) for observed in seen.observed.values())
+
+
+def _kept_as_it_was(seen: Seen, made: Sequence[Composed] = ()) -> Delivery:
+    """How far what was delivered has come, with what is made again of it; and what is another step's."""
+    own = sorted((*_held(seen, seen.observed), *made), key=lambda item: item.key)
+    return replace(readiness.delivery(seen, own), others=tuple(_held(seen, seen.strangers)))
+
+
+def _held(seen: Seen, there: Mapping[str, Observed]) -> Iterator[Composed]:
+    """What is there, as it was. Of what was composed as itself, what Crossplane applied: others own fields too."""
+    for key, observed in sorted(there.items()):
+        manifest = intent.of(observed.manifest) if _is_composed(observed) else _rebuilt(observed.manifest)
         if names.RUN_LABEL in _labels(observed):
             manifest = dict(jobs.held(observed.manifest))
         if key in seen.strangers:
             # An input that names another Promise by mistake must not delete what the right one delivered.
             held = {names.HELD_ANNOTATION: _labels(observed)[names.PROMISE_LABEL]}
             manifest["metadata"]["annotations"] = {**manifest["metadata"].get("annotations", {}), **held}
-        kept.append(Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed)))
-    return readiness.delivery(seen, kept)
+        yield Composed(key, manifest, ready=not readiness.problem(seen, manifest, observed))
 
 
-def can_hold(seen: Seen) -> bool:
-    """Whether what was delivered can be kept as it was without making it anew."""
-    return not any(_labels(observed).get(names.DELIVER_LABEL) == "Composed" for observed in seen.observed.values())
-
-
-def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again: bool) -> Delivery | None:
+def keep(seen: Seen, documents: Sequence[Document], schedule: Schedule, *, again: bool) -> Delivery:
     """What was delivered, as it was, while the workflow is on its way to something newer.
 
     Args:
-        documents: Those of the output in force. What is composed as itself is made of them, since it cannot be rebuilt
-            from what is observed.
+        documents: Those of the output in force.
         again: Whether there is an output in force, so that what was delivered and somebody deleted is made again.
-
-    Returns:
-        None where something that is composed as itself cannot be made of them: nothing may change then.
 
     Raises:
         InvalidError: As `send` does.
     """
-    fresh = {**dict(compose.resources(seen, documents, schedule)), **_itself(seen, documents)}
-    kept = hold(replace(seen, observed={k: o for k, o in seen.observed.items() if not _is_composed(o)}), waiting=False)
-    itself = {key for key, observed in seen.observed.items() if _is_composed(observed)}
-    if kept is None or not itself <= fresh.keys():
-        return None
+    fresh = dict(compose.resources(seen, documents, schedule))
     gone = fresh.keys() - seen.observed.keys() if again else set()
-    missing = itself | {key for key in gone if _was_delivered(seen, key, fresh[key])}
-    made = [
-        Composed(key, fresh[key], ready=not readiness.problem(seen, fresh[key], seen.observed.get(key)))
-        for key in sorted(missing)
-    ]
-    return readiness.delivery(seen, sorted((*kept.composed, *made), key=lambda item: item.key))
+    made = [Composed(key, fresh[key], ready=False) for key in sorted(gone) if _was_delivered(seen, key, fresh[key])]
+    return _kept_as_it_was(seen, made)
 
 
 def _was_delivered(seen: Seen, key: str, manifest: JsonObject) -> bool:

@@ -208,8 +208,7 @@ def _deliver(seen: Seen, _: cel.Scope, outcome: Outcome) -> Outcome:
         return replace(outcome, delivery=deliver.send(seen, outcome.documents, outcome.schedule))
     again = outcome.under_way.outputs is not None
     kept = deliver.keep(seen, outcome.documents, outcome.schedule, again=again)
-    fatal = "" if kept else f"{names.WORKFLOW_COMPLETED} is False: {outcome.under_way.message}"
-    return replace(outcome, delivery=kept, fatal=fatal)
+    return replace(outcome, delivery=kept)
 
 
 _Stage = Callable[[Seen, cel.Scope, Outcome], Outcome]

@@ -1,7 +1,7 @@
 """A RunFunctionRequest, read: protobuf in, plain values out.
 
-Only what a stage uses is converted. The XR becomes plain JSON values once; of a Destination only its labels and a few
-fields are walked; desired resources that the input does not adopt stay Structs.
+Only what a stage uses is converted. The XR becomes plain JSON values once; desired resources that the input does not
+adopt stay Structs. What Crossplane read is in `answers`.
 
 What is *not there* comes in three kinds, never mixed: Crossplane has not answered a requirement yet (`Hold.waiting`:
 the next call of the same reconcile decides), it answered that nothing matches (`Hold.missing`), or the user wrote
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import struct_pb2
 
-from function import require, validate
+from function import answers, require, validate
 from function.api import destination, names, promise
 from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput, parse
@@ -34,20 +32,14 @@ from function.model import (
     Request,
     Requirement,
     Seen,
-    WorkPlacement,
     lookup,
-    objects,
 )
 from function.structs import at, plain, strings
 
 _MIB = 2**20
-# Of each as many as one process serves at once: Compositions with their Promises, what XRs share, inventories.
+# As many as one process serves at once: Compositions with their Promises.
 PLANS = 64
 _plans = Kept[Plan](PLANS, 4 * _MIB)
-_promises = Kept[promise.Promise](64, 2 * _MIB)
-_shared = Kept[JsonObject](256, 2 * _MIB)
-_inventories = Kept[destination.Inventory](2, 16 * _MIB)
-_copied_inventories = Kept[destination.Inventory](2, 16 * _MIB)
 # With more Destinations the digest of a request takes longer than to answer it with the inventory that is kept.
 _MANY = 512
 
@@ -151,8 +143,9 @@ def _waiting(seen: Seen, keys: list[str]) -> Seen:
 
 
 def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
-    found, hold = (seen.promise, None) if seen.promise else _promise(req, seen.input.promise_name)
-    context = {source.name: _context(req, source, f"context[{i}]") for i, source in enumerate(seen.input.context)}
+    found, hold = (seen.promise, None) if seen.promise else answers.promise_of(req, seen.input.promise_name)
+    sources = enumerate(seen.input.context)
+    context = {source.name: answers.context(req, source, f"context[{i}]") for i, source in sources}
     for source in seen.input.context:
         if context[source.name] is None and not source.optional and hold is None:
             hold = _context_missing(source, seen)
@@ -161,11 +154,11 @@ def _resolved(req: fnv1.RunFunctionRequest, seen: Seen) -> Seen:
         seen,
         promise=found,
         context=context,
-        destinations=_inventory(req, seen.input),
-        work_placements=tuple(sorted(_work_placements(req), key=lambda w: w.name)),
-        outputs=tuple(_objects(req, require.OUTPUTS)),
-        pods=tuple(_objects(req, require.PODS)),
-        schema=_status_schema(req, seen.request),
+        destinations=answers.inventory(req, seen.input),
+        work_placements=tuple(sorted(answers.work_placements(req), key=lambda w: w.name)),
+        outputs=tuple(answers.listed(req, require.OUTPUTS)),
+        pods=tuple(answers.listed(req, require.PODS)),
+        schema=answers.status_schema(req, seen.request),
         hold=hold,
     )
 
@@ -181,21 +174,6 @@ def _paused(xr: Request, found: promise.Promise | None) -> Hold | None:
     message = f"nothing changes while the label {names.KRATIX_PAUSED_LABEL} of {what} is true"
     # Nobody refused anything: what is there stays Ready.
     return Hold(names.WORKFLOW_COMPLETED, names.PAUSED, message, missing=True)
-
-
-def _status_schema(req: fnv1.RunFunctionRequest, xr: Request) -> JsonObject | None:
-    for definition in _objects(req, require.DEFINITION):
-        if lookup(definition, "spec", "names", "kind") == xr.kind:
-            for version in objects(lookup(definition, "spec", "versions")):
-                if version.get("name") == xr.api_version.rpartition("/")[2]:
-                    found = lookup(version, "schema", "openAPIV3Schema", "properties", "status")
-                    return found if isinstance(found, Mapping) else {}
-    return None
-
-
-def _objects(req: fnv1.RunFunctionRequest, key: str) -> list[JsonObject]:
-    items = req.required_resources[key].items if key in req.required_resources else ()
-    return sorted((plain(item.resource, key) for item in items), key=lambda v: str(lookup(v, "metadata", "name")))
 
 
 def composite(req: fnv1.RunFunctionRequest) -> Request:
@@ -223,7 +201,7 @@ def _status(xr: Request, step: str) -> JsonObject:
 
 
 def _earlier(xr: Request, step: str) -> Mapping[str, Condition]:
-    found = _conditions(lookup(xr.body, "status", "conditions"))
+    found = answers.conditions(lookup(xr.body, "status", "conditions"))
     if not step:
         return found
     shown = {type_: found.get(names.condition_type(step, type_)) for type_ in names.CONDITIONS}
@@ -269,96 +247,8 @@ def _check_keys(req: fnv1.RunFunctionRequest, given: PromiseInput) -> None:
             raise InvalidError("promise", cause)
 
 
-def _promise(req: fnv1.RunFunctionRequest, name: str) -> tuple[promise.Promise | None, Hold | None]:
-    items = req.required_resources[require.PROMISE].items
-    if not items:
-        return None, Hold(names.CHECKS_PASSED, "PromiseMissing", f"Promise {name} is not there", missing=True)
-    found = items[0].resource
-    path = f"Promise {name}"
-    return _promises.get(found, lambda: promise.from_manifest(plain(found, path), path)), None
-
-
-def _context(req: fnv1.RunFunctionRequest, source: ContextSource, path: str) -> Any:
-    items = req.required_resources[require.CONTEXT + source.name].items
-    if source.match_labels is None:
-        return _object(items[0].resource, path) if items else None
-    values = [_object(item.resource, path) for item in items]
-    return sorted(values, key=lambda v: (str(lookup(v, "metadata", "namespace")), str(lookup(v, "metadata", "name"))))
-
-
-def _object(struct: struct_pb2.Struct, path: str) -> JsonObject:
-    return _shared.get(struct, lambda: plain(struct, path))
-
-
 def _context_missing(source: ContextSource, seen: Seen) -> Hold:
     wanted = next(w for w in seen.requirements if w.key == require.CONTEXT + source.name)
     where = f"{wanted.namespace}/{wanted.name}" if wanted.namespace else wanted.name
     message = f"{source.kind} {where} is not there (context.{source.name})"
     return Hold(names.CHECKS_PASSED, "ContextMissing", message, missing=True)
-
-
-def _inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination.Inventory:
-    if require.DESTINATIONS not in req.required_resources:
-        return destination.Inventory()
-    listed = req.required_resources[require.DESTINATIONS]
-    copied = given.schedule.inventory == "EnvironmentConfig"
-    kept = _copied_inventories if copied else _inventories
-
-    def made() -> destination.Inventory:
-        return destination.Inventory(sorted(_destinations(listed, copied=copied), key=lambda each: each.name))
-
-    return kept.get(listed, made)
-
-
-def _destinations(listed: fnv1.Resources, *, copied: bool) -> Iterator[destination.Destination]:
-    """The inventory; of each Destination only what scheduling needs is walked, since there can be thousands."""
-    for item in listed.items:
-        resource = item.resource
-        metadata = at(resource, "metadata")
-        # The bridge copies a Destination's name, labels, annotations and spec into an EnvironmentConfig's data.
-        data = at(resource, "data") if copied else None
-        source = metadata if data is None else data
-        name = at(source, "name") or at(metadata, "name")
-        if not isinstance(name, str) or not name:
-            raise InvalidError(require.DESTINATIONS, "holds a Destination without a name")
-        annotations = at(source, "annotations")
-        config = at(annotations, names.PROVIDER_CONFIG_ANNOTATION) if annotations else None
-        yield destination.Destination(
-            name,
-            # Most labels of thousands are the same few texts.
-            {sys.intern(key): sys.intern(value) for key, value in strings(at(source, "labels")).items()},
-            at(data if copied else resource, "spec", "strictMatchLabels") is True,
-            bool(at(metadata, "deletionTimestamp")) or at(data, "deleting") is True,
-            config if isinstance(config, str) else name,
-        )
-
-
-def _work_placements(req: fnv1.RunFunctionRequest) -> Iterator[WorkPlacement]:
-    for key in req.required_resources:
-        head, _, pipeline = key.partition(f"{require.PLACEMENTS}/")
-        if key == require.PLACEMENTS or (pipeline and not head):
-            for item in req.required_resources[key].items:
-                yield _work_placement(plain(item.resource, key), pipeline)
-
-
-def _work_placement(body: JsonObject, pipeline: str) -> WorkPlacement:
-    generation = lookup(body, "spec", "generation")
-    return WorkPlacement(
-        name=str(lookup(body, "metadata", "name")),
-        group_id=str(lookup(body, "metadata", "labels", names.KRATIX_GROUP_ID_LABEL)),
-        destination=str(lookup(body, "spec", "targetDestinationName")),
-        generation=generation if isinstance(generation, int) else None,
-        misplaced=lookup(body, "metadata", "labels", names.KRATIX_MISPLACED_LABEL) == "true",
-        conditions=_conditions(lookup(body, "status", "conditions")),
-        version_id=str(lookup(body, "status", "versionID") or ""),
-        pipeline=pipeline,
-    )
-
-
-def _conditions(value: object) -> Mapping[str, Condition]:
-    found = {}
-    for item in objects(value):
-        type_, status = item.get("type"), names.condition_status(item.get("status"))
-        if isinstance(type_, str) and status is not None:
-            found[type_] = Condition(type_, status, str(item.get("reason", "")), str(item.get("message", "")))
-    return found

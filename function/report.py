@@ -7,7 +7,7 @@ again becomes Unknown (composite/reconciler.go), so all four are always sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +15,14 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import duration_pb2, struct_pb2
 
 from function import beacon, status, structs
-from function.api import names, work
+from function.api import names
 from function.api.errors import shorten
 from function.api.fields import seconds
+from function.conditions import decided
 from function.model import (
     Condition,
-    Delivery,
     Outcome,
-    Placement,
     Requirement,
-    Schedule,
     Seen,
     lookup,
     moment,
@@ -58,7 +56,7 @@ def response(req: fnv1.RunFunctionRequest, seen: Seen, outcome: Outcome) -> fnv1
     """What Crossplane is told of an outcome."""
     conditions = tuple(
         c if len(c.message) <= _SENTENCE else replace(c, message=shorten(c.message, _SENTENCE))
-        for c in _conditions(seen, outcome)
+        for c in decided(seen, outcome)
     )
     if outcome.fatal:
         return _fatal(req, outcome.fatal, conditions, seen.requirements, seen.step)
@@ -164,89 +162,6 @@ def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition, step: str) ->
     return tuple(sorted((*kept.values(), *not_reached), key=lambda c: names.CONDITIONS.index(c.type)))
 
 
-def _conditions(seen: Seen, outcome: Outcome) -> Iterator[Condition]:
-    hold = outcome.hold
-    for type_ in names.CONDITIONS:
-        own = _own_condition(type_, seen, outcome)
-        if hold is not None and hold.condition == type_:
-            yield Condition(type_, "False", hold.reason, hold.message)
-        elif own is not None:
-            yield own
-        elif type_ in seen.earlier and (seen.observed or seen.jobs or hold is None or hold.waiting):
-            yield seen.earlier[type_]
-        else:
-            waits = hold.condition if hold and hold.condition else "the objects that it reads"
-            yield Condition(type_, "Unknown", "NotReached", f"waits for {waits}")
-
-
-def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None:
-    if outcome.hold is not None and outcome.hold.waiting:
-        return None
-    if type_ == names.CHECKS_PASSED:
-        return outcome.judgement
-    if type_ == names.WORKFLOW_COMPLETED and outcome.progress is not None:
-        progress = outcome.progress
-        return Condition(type_, "True" if progress.done else "False", progress.reason, progress.message)
-    if type_ == names.SCHEDULED and outcome.schedule is not None and not outcome.under_way:
-        return _scheduled(seen, outcome.schedule)
-    if type_ == names.DELIVERED and outcome.delivery is not None:
-        return _delivered(outcome.delivery, status.holder(outcome))
-    return None
-
-
-def _delivered(delivery: Delivery, holder: str) -> Condition | None:
-    if not holder:
-        status: Any = "True" if delivery.delivered else "False"
-        return Condition(names.DELIVERED, status, delivery.reason, delivery.message)
-    if not delivery.composed:
-        return None
-    if delivery.delivered:
-        return Condition(
-            names.DELIVERED, "True", "Held", f"what was delivered is kept as it was, until {holder} is True"
-        )
-    return Condition(names.DELIVERED, "False", "Held", f"kept as it was, not all delivered: {delivery.message}")
-
-
-def _scheduled(seen: Seen, schedule: Schedule) -> Condition:
-    mode = seen.input.deliver.as_
-    if mode == "Composed":
-        return Condition(names.SCHEDULED, "True", "NotNeeded", "documents are composed on this cluster")
-    if schedule.unplaced:
-        refused = any(_refused(observed.manifest) for observed in seen.observed.values())
-        reason = "WaitingForKratix" if mode == "Work" and not refused else "NoMatchingDestination"
-        return Condition(
-            names.SCHEDULED,
-            "False",
-            reason,
-            _listed([why if where == work.ROOT else f"{where}: {why}" for where, why in schedule.unplaced]),
-        )
-    misplaced = [p for p in schedule.placements if p.state == "Misplaced"]
-    if misplaced:
-        message = _listed([_said(p) for p in misplaced])
-        return Condition(names.SCHEDULED, "False", "Misplaced", message)
-    if not schedule.placements:
-        return Condition(names.SCHEDULED, "True", "NotNeeded", "there is nothing to schedule")
-    message = _listed([_said(p) for p in schedule.placements])
-    return Condition(names.SCHEDULED, "True", "AllPlaced", message)
-
-
-def _said(placement: Placement) -> str:
-    what = placement.where
-    where = placement.destination if what == work.ROOT else f"{what} on {placement.destination}"
-    return f"{where}: {placement.reason}"
-
-
-def _refused(manifest: Mapping[str, Any]) -> bool:
-    """Whether Kratix says that no Destination takes this Work (scheduler.go: updateWorkStatus)."""
-    found = objects(lookup(manifest, "status", "conditions"))
-    return any(c.get("type") == "ScheduleSucceeded" and c.get("reason") == "UnscheduledWorkloads" for c in found)
-
-
-def _listed(sentences: Sequence[str]) -> str:
-    shown = "; ".join(sorted(sentences)[:3])
-    return shown if len(sentences) <= 3 else f"{shown}; and {len(sentences) - 3} more"
-
-
 def _ready(seen: Seen, outcome: Outcome) -> bool:
     hold, delivery, schedule = outcome.hold, outcome.delivery, outcome.schedule
     if delivery is None or (hold is not None and not ((hold.missing or hold.waiting) and delivery.composed)):
@@ -307,7 +222,7 @@ def _watch_is_off(seen: Seen) -> bool:
 
 
 def _compose(rsp: fnv1.RunFunctionResponse, seen: Seen, outcome: Outcome) -> None:
-    delivered = outcome.delivery.composed if outcome.delivery else ()
+    delivered = (*outcome.delivery.others, *outcome.delivery.composed) if outcome.delivery else ()
     lit = beacon.lit(seen)
     composed = {item.key: item for item in (*delivered, *outcome.jobs, *((lit,) if lit else ()))}
     for key in [key for key in rsp.desired.resources if key.startswith(f"{seen.input.promise_name}/")]:

@@ -1,6 +1,6 @@
 """A Destination on a cluster without Kratix: an EnvironmentConfig for scheduling, and ProviderConfigs.
 
-The function reads an EnvironmentConfig's data as if it were the Destination (read.py: _destinations). Only what it
+The function reads an EnvironmentConfig's data as if it were the Destination (answers.py: _destinations). Only what it
 reads is copied: a Destination's spec says where its state store is, which is nobody's business there.
 """
 

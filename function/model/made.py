@@ -210,6 +210,7 @@ class Delivery:
         delivered: Whether every Destination has what was last composed.
         message: What is waited for, or that all is delivered.
         details: One entry a composed resource for `status.kratix.deliveries`.
+        others: What other Promises composed and is kept here as well; all else is about this step's own.
     """
 
     composed: tuple[Composed, ...]
@@ -217,6 +218,7 @@ class Delivery:
     reason: str
     message: str
     details: tuple[JsonObject, ...] = ()
+    others: tuple[Composed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _TOGETHER = {
     "node": ("test_node", "test_deletions", "test_runtime"),
     "postgres": ("test_postgres", "test_failures", "test_gitops"),
     "fleet": ("test_object", "test_simulate"),
+    "crossplane": ("test_composed", "test_two_promises"),
 }
 # They begin first, the longest before all others, so that no process is left with one of them at the end.
 _LONG = (

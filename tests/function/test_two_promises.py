@@ -112,7 +112,10 @@ def test_each_has_conditions_and_a_status_of_its_own() -> None:
         "ChecksPassed": ("False", "Denied"),
         "WorkflowCompleted": ("Unknown", "NotReached"),
         "Scheduled": ("Unknown", "NotReached"),
-        "Delivered": ("False", "Held"),  # of the second's Work, which the first holds while it denies
+        "Delivered": (
+            "Unknown",
+            "NotReached",
+        ),  # the second's Work, which the first holds while it denies, is not its own
     }
     assert {type_: world.conditions[f"postgresql.{type_}"] for type_ in names.CONDITIONS} == {
         "ChecksPassed": ("True", "NoChecks"),
@@ -137,13 +140,41 @@ def test_what_is_held_is_each_ones_own() -> None:
     turn = world.reconcile()
     assert [event.reason for event in turn.events] == ["Denied", "Held", "Denied", "Held"]
     world.rest()
-    assert world.conditions["postgresql.Delivered"] == ("True", "Held")
+    for type_ in ("Delivered", "postgresql.Delivered"):
+        assert world.conditions[type_] == ("True", "Held")
     assert {t: world.conditions[t] for t in before} == before
     steps = world.status["kratix"].pop("steps")
     assert list(steps) == ["postgresql"]
     assert "steps" not in steps["postgresql"]
     for kratix in (world.status["kratix"], steps["postgresql"]):
         assert len(kratix["placements"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("delivered", "condition", "ready"), [(True, ("True", "Held"), "True"), (False, ("Unknown", "NotReached"), "False")]
+)
+def test_a_first_step_that_is_paused_keeps_ready_back_only_if_nothing_of_it_is_there(
+    delivered: bool, condition: tuple[str, str], ready: str
+) -> None:
+    first, second = PAIRS["both deliver"]
+    paused = {**first, "promise": {**first["promise"], "paused": True}}
+    world = World(first if delivered else paused, second)
+    world.rest()
+    world.inputs = (paused, second)
+    world.rest()
+    assert world.conditions["postgresql.Delivered"] == ("True", "Delivered")
+    assert (world.conditions["Delivered"], world.conditions["Ready"][0]) == (condition, ready)
+
+
+def test_a_first_step_that_denies_or_runs_pipelines_freezes_nothing_that_a_later_one_composed_itself() -> None:
+    itself = given("postgresql", documents=[build.config_map("claim")], deliver={"as": "Composed"})
+    for more in ({"checks": DENIES}, RUNS):
+        world = World(given("audit", **DELIVERS), itself)
+        world.rest()
+        world.inputs = (given("audit", **{**DELIVERS, **more}), itself)
+        for _ in range(8):
+            assert world.reconcile().error == ""
+        assert world.conditions["postgresql.Delivered"] == ("True", "Delivered")
 
 
 def test_a_step_that_is_gone_is_not_remembered_while_the_first_holds() -> None:
