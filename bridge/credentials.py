@@ -40,7 +40,7 @@ def of_bytes(content: bytes) -> Credentials:
     # Not the shared default, which calling the class gives in some versions.
     configuration: Configuration = type.__call__(Configuration)
     # The package writes certificates to files and keeps these until the process ends. Once read, they are removed.
-    with tempfile.TemporaryDirectory(prefix="kubeconfig-") as folder:
+    with _folder() as folder:
         try:
             load_kube_config_from_dict(  # type: ignore[no-untyped-call]
                 config, client_configuration=configuration, persist_config=False, temp_file_path=folder
@@ -92,6 +92,14 @@ def of_pod() -> Credentials:
             f"cannot use the credentials of this pod: {cause}; outside of a pod give --kubeconfig FILE"
         ) from None
     return Credentials(configuration)
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="kubeconfig-")
+    except OSError as error:  # a pod may have no folder that it can write to
+        cause = f"no temporary file can be written: {error.strerror}"
+        raise KubeconfigError(f"the kubeconfig's certificates cannot be read, as {cause}") from None
 
 
 def _context(configuration: Configuration) -> ssl.SSLContext:

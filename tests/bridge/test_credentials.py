@@ -91,6 +91,15 @@ def test_client_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert cluster.request("GET", "/apis/platform.kratix.io/v1alpha1"), "a file of one's own may name files"
 
 
+def test_where_no_file_can_be_written(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    said = (
+        "the kubeconfig's certificates cannot be read, as no temporary file can be written: No such file or directory"
+    )
+    with pytest.raises(KubeconfigError, match=said):
+        connect(api.kubeconfig())
+
+
 def test_credentials_of_files_and_pods(api: FakeApi, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_bytes(api.kubeconfig())
