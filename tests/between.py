@@ -155,8 +155,6 @@ END
 """
 PAGE = """
 until python -c 'import urllib.request as r; r.urlopen("http://127.0.0.1:8081/ui/")' 2> /dev/null; do sleep 1; done
-kubectl create namespace platform-team
-kubectl -n platform-team create serviceaccount viewer
 """
 
 CLEAN = f"""

@@ -45,7 +45,7 @@ WALKS: Mapping[str, Walk] = {
         fleet=False,
         before={
             "helm install bridge package/deploy/bridge -n kratix-bridge-system --create-namespace --set image": between.NOT_BY_KUBECTL,
-            "kubectl apply -k": "helm uninstall bridge -n kratix-bridge-system\n",
+            "kubectl kustomize package/deploy/bridge": "helm uninstall bridge -n kratix-bridge-system\n",
             "kubectl label destination platform-cluster": between.DESTINATIONS,
             "kubectl -n kratix-bridge-system create secret": between.KUBECONFIG,
             "kubectl label promise": between.api("postgresql", "Postgresql", "marketplace.example.org") + between.RUNS,
@@ -114,7 +114,7 @@ WALKS: Mapping[str, Walk] = {
             "kubectl create clusterrolebinding": between.PAGE,
         },
         prints={"kratix-crossplane status": "✓ nothing is stuck ...\n...\n"},
-        background=("kratix-crossplane bridge --ui-address",),
+        background=("kratix-crossplane bridge --kubeconfig platform.kubeconfig --ui-address",),
     ),
 }
 

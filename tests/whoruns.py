@@ -123,11 +123,15 @@ ELSEWHERE: Mapping[str, By | Ci | Nobody] = {
         _CHARTS
     ),
     "helm install kratix kratix/kratix --wait": _CHARTS,
-    "kubectl -n kratix-platform-system create secret generic git --from-literal=username=$USER "
-    "--from-literal=password=$TOKEN": _FORGE,
+    "helm --kube-context platform install cert-manager jetstack/cert-manager -n cert-manager --create-namespace "
+    "--set crds.enabled=true --wait": _CHARTS,
+    "helm --kube-context platform install kratix kratix/kratix --wait": _CHARTS,
+    'kubectl -n kratix-platform-system create secret generic git --from-literal=username="$GIT_USER" '
+    '--from-literal=password="$GIT_TOKEN"': _FORGE,
     "kubectl apply -f - <<'END' (GitStateStore)": _FORGE,
     "git clone https://git.example.org/you/state.git store": _FORGE,
     "kubectl apply -f - <<'END' (Function)": _FORGE,
+    "for cluster in eu-1 eu-2; do (Function)": _CHARTS,
 }
 
 
