@@ -102,19 +102,20 @@ class Answers:
         """Write a request's status and record, where they are not so already; returns whether others were told."""
         known = state.state if state else ""
         told = (case.request.uid, case.request.generation, names.digest(repr(status)), known)
-        if self.ledger.is_told(case.of, told):
-            return False
-        found = Found(case.subject, case.opened.resource, {})
-        try:
-            if state is None:
-                self._desk().write_status(found, status)
-            else:
-                self._desk(found.key).write(found, state, status)
-        except ApiError as error:
-            if error.status not in _GONE:
-                raise
-            return False  # it is gone, or is another one of its name: the intake tells of that
-        return self.ledger.tell(case.of, told)
+        with self.ledger.telling(case.of):
+            if self.ledger.is_told(case.of, told):
+                return False
+            found = Found(case.subject, case.opened.resource, {})
+            try:
+                if state is None:
+                    self._desk().write_status(found, status)
+                else:
+                    self._desk(found.key).write(found, state, status)
+            except ApiError as error:
+                if error.status not in _GONE:
+                    raise
+                return False  # it is gone, or is another one of its name: the intake tells of that
+            return self.ledger.tell(case.of, told)
 
     def forget(self, of: Of, xr: _Object | None) -> None:
         """A request is gone, and what was written for it goes with it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from typing import Final
 
 from bridge.sync.intake import Of
@@ -17,6 +18,7 @@ Told = tuple[str, int, str, str]
 _LEAST: Final = 1.0
 _BUSY: Final = 4.0
 _LONGEST: Final = 60.0
+_STRIPES: Final = 64  # so that few requests wait for each other
 
 
 class Ledger:
@@ -24,6 +26,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._telling = tuple(threading.Lock() for _ in range(_STRIPES))
         self._holding: dict[Of, frozenset[str]] = {}
         self._versions: dict[tuple[str, Of], int] = {}
         self._swept: set[tuple[str, str]] = set()
@@ -144,6 +147,14 @@ class Ledger:
             self._swept = {each for each in self._swept if each[1] != promise}
             self._tries = {key: count for key, count in self._tries.items() if key[1] != promise}
             self._waiting.pop(promise, None)
+
+    def telling(self, of: Of) -> threading.Lock:
+        """Is held by who tells something of a request, from `is_told` to `tell`.
+
+        One cluster's worker may tell how an XR was while it is decided that it is to be on another one. Were that
+        written first and noted last, it would be taken for what is there, and the request would never move.
+        """
+        return self._telling[zlib.crc32(str(of).encode()) % _STRIPES]
 
     def is_told(self, of: Of, told: Told) -> bool:
         """Whether that was written last of a request: its UID and generation, a digest, and its state of health."""

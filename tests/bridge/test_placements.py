@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from bridgeworld import CACHES, bridge, failing
@@ -10,7 +12,11 @@ from mirrorworld import READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirro
 
 from bridge.api import names as own
 from bridge.resources import Resource
-from bridge.sync import clusters, kinds
+from bridge.sync import clusters, kinds, mirror
+from bridge.sync.answers import Case
+from bridge.sync.intake import Of
+from bridge.sync.ledger import Ledger
+from function.api.placing import Decision
 
 
 @pytest.fixture
@@ -136,6 +142,39 @@ def test_a_cluster_that_drains_is_left_when_another_one_matches(two: Mirrored):
     two.until("it is told", lambda: two.said()["placement"] == {"state": "Misplaced", "reason": why})
     two.label("eu-2", zone="a")
     two.until("it moves", lambda: len(two.where()) == 2)
+
+
+def test_of_two_that_tell_at_once_the_later_is_what_was_told(one: Mirrored, monkeypatch: pytest.MonkeyPatch):
+    """The cluster's worker tells how the XR was, while the bridge's own decides that it is to be elsewhere."""
+    one.request()
+    one.placed()
+    one.settled()
+    answers = one.bridge.mirrors._placements.answers
+    of = Of("cache", TEAM, "orders")
+    opened, request = one.bridge.mirrors._intake.get(of) or (None, None)
+    assert opened
+    assert request
+    one.bridge.stop()
+    case = Case(of, opened, request)
+    tell, second = Ledger.tell, threading.Event()
+
+    def slowly(ledger: Ledger, of: Of, told: Any) -> bool:
+        if threading.current_thread() is first:
+            second.wait(0.5)  # it cannot be told meanwhile
+        return tell(ledger, of, told)
+
+    def say(message: str) -> None:
+        answers.write(case, mirror.waiting(Decision("eu-1", "Placed", "because"), message))
+
+    monkeypatch.setattr(Ledger, "tell", slowly)
+    first = threading.Thread(target=say, args=("first",))
+    first.start()
+    one.until("the first is written", lambda: one.said()["message"] == "first")
+    say("second")
+    second.set()
+    first.join()
+    say("first")
+    assert one.said()["message"] == "first", "what was written in between was not"
 
 
 def test_a_cluster_that_drains_is_left_when_another_one_gets_the_promise():
