@@ -22,7 +22,7 @@ def two() -> Iterator[Mirrored]:
 
 def remembered(ledger: Ledger) -> dict[str, object]:
     """What a ledger holds of anything, by field."""
-    found = {name: getattr(ledger, name) for name in vars(ledger) if name not in ("_lock", "_swept")}
+    found = {name: getattr(ledger, name) for name in vars(ledger) if name not in ("_lock", "_telling", "_swept")}
     return {name: each for name, each in found.items() if each}
 
 
