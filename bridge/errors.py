@@ -95,6 +95,11 @@ class ApiError(ClusterError):
         shown = self.message or self.reason or "no reason was given"
         super().__init__(cluster, doing, f"{shown} (HTTP {status})", retry_after=retry_after)
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same may work later with nothing changed: too much was asked, or something behind it failed."""
+        return self.status == 429 or self.status >= 500
+
 
 def _cut(text: str) -> str:
     # Not function.api.errors.shorten: that module needs pydantic, which `kratix-crossplane --help` would wait for.

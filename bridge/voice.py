@@ -153,7 +153,7 @@ class Voice:
         try:
             self._platform.cluster.request("POST", path, body=manifest, doing=f"tell about {event.about['name']}")
         except ApiError as error:
-            if error.status == 429 or error.status >= 500:
+            if error.may_pass:
                 raise
             # 409: it was told before a restart. What an event says is in the status too.
             _log.debug("an event is not told", extra=log.about(promise=event.about["name"], error=str(error)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from bridge.errors import ApiError
 from bridge.store import Key
@@ -22,9 +22,6 @@ from bridge.sync.report import Reach
 from bridge.sync.site import Site
 from bridge.translate import progress, waves
 from bridge.translate.waves import LATEST
-
-_TOO_MANY: Final = 429
-_BROKEN: Final = 500  # and above
 
 _Object = Mapping[str, Any]
 
@@ -81,6 +78,6 @@ class Births:
         try:
             return xrs.mirrored(site, promise, of).get((of.namespace, of.name))
         except ApiError as error:
-            if site.name in self.ledger.holding(of) and (error.status >= _BROKEN or error.status == _TOO_MANY):
+            if site.name in self.ledger.holding(of) and error.may_pass:
                 raise  # it has one, and may say so later
             return None

@@ -78,6 +78,25 @@ def pipeline(name: str, container: Mapping[str, Any]) -> Manifest:
     return {"apiVersion": KRATIX, "kind": "Pipeline", "metadata": {"name": name}, "spec": spec}
 
 
+def open_xrd(group: str, kind: str, plural: str) -> Manifest:
+    """The XRD of a namespaced kind whose spec and `status.kratix` take whatever there is."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    status = {"type": "object", "properties": {"kratix": anything}}
+    schema = {"type": "object", "properties": {"spec": anything, "status": status}}
+    version = {"name": "v1", "served": True, "referenceable": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.crossplane.io/v2",
+        "kind": "CompositeResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "scope": "Namespaced",
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "versions": [version],
+        },
+    }
+
+
 def crd(kind: str, plural: str, group: str, *, status: bool = False) -> Manifest:
     """A namespaced kind of its own, in a version v1 that takes all fields; with `status`, that is written by itself."""
     return {

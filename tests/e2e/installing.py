@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from testbed import tools
+from testbed import node, tools
 from testbed.cluster import Cluster, eventually
 from testbed.controlplane import ControlPlane
 from testbed.run import Run
@@ -25,7 +25,6 @@ DEPLOY = Path(__file__).resolve().parents[2] / "package/deploy"
 # No image knows it, and it is of the size that OpenShift gives.
 ANY_USER = 1000680000
 
-_ADMISSION = "admissionregistration.k8s.io/v1beta1"
 _SLOW = 60.0
 
 
@@ -125,33 +124,8 @@ def take_user(cluster: Cluster, namespace: str) -> None:
 
 
 def _policy(namespace: str) -> Iterator[Manifest]:
-    name = {"name": f"user-in-{namespace}"}
-    user = f"Object.spec.securityContext{{runAsUser: {ANY_USER}}}"
-    mutation = {
-        "patchType": "ApplyConfiguration",
-        "applyConfiguration": {"expression": f"Object{{spec: Object.spec{{securityContext: {user}}}}}"},
-    }
-    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    yield {
-        "apiVersion": _ADMISSION,
-        "kind": "MutatingAdmissionPolicy",
-        "metadata": name,
-        "spec": {
-            "reinvocationPolicy": "Never",
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [pods],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-            },
-            "mutations": [mutation],
-        },
-    }
-    yield {
-        "apiVersion": _ADMISSION,
-        "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": name,
-        "spec": {"policyName": name["name"]},
-    }
+    user = f"securityContext: Object.spec.securityContext{{runAsUser: {ANY_USER}}}"
+    return node.pod_policy(f"user-in-{namespace}", user, namespace)
 
 
 def users(run: Run, program: str) -> dict[int, int]:

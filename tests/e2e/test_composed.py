@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from developer import Manifest, Request, namespace, pipeline
+from developer import Manifest, Request, namespace, open_xrd, pipeline
 
 from testbed.cluster import eventually
 from testbed.profiles import Testbed
@@ -16,30 +16,7 @@ _GROUP = "composed.example.org"
 _QUIET = 8.0  # seconds
 _OURS = "apiextensions.crossplane.io/composed"
 
-_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_XRD = {
-    "apiVersion": "apiextensions.crossplane.io/v2",
-    "kind": "CompositeResourceDefinition",
-    "metadata": {"name": f"shops.{_GROUP}"},
-    "spec": {
-        "scope": "Namespaced",
-        "group": _GROUP,
-        "names": {"kind": "Shop", "plural": "shops"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "referenceable": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {"spec": _OPEN, "status": {"type": "object", "properties": {"kratix": _OPEN}}},
-                    }
-                },
-            }
-        ],
-    },
-}
+_XRD = open_xrd(_GROUP, "Shop", "shops")
 _CONTAINER = {
     "name": "web",
     "image": "registry.example.org/web:v1",

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from developer import Manifest, Request, namespace
+from developer import Manifest, Request, namespace, open_xrd
 
 from testbed.cluster import eventually
 from testbed.profiles import Testbed
@@ -26,30 +26,7 @@ def _step(promise: str, **more: Any) -> Manifest:
     return {"step": promise, "functionRef": {"name": "function-kratix"}, "input": {**given, **more}}
 
 
-_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_XRD = {
-    "apiVersion": "apiextensions.crossplane.io/v2",
-    "kind": "CompositeResourceDefinition",
-    "metadata": {"name": f"pairs.{_GROUP}"},
-    "spec": {
-        "scope": "Namespaced",
-        "group": _GROUP,
-        "names": {"kind": "Pair", "plural": "pairs"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "referenceable": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {"spec": _OPEN, "status": {"type": "object", "properties": {"kratix": _OPEN}}},
-                    }
-                },
-            }
-        ],
-    },
-}
+_XRD = open_xrd(_GROUP, "Pair", "pairs")
 _COMPOSITION = {
     "apiVersion": "apiextensions.crossplane.io/v1",
     "kind": "Composition",

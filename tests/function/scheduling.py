@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from build import document
-from function import cel
+from function import cel, schedule
 from function.api.destination import Destination
+from function.api.input import Schedule
 from function.model import Group, Selector
 
 IDENTITY = ("postgresql", "xp.example.org", "Postgres", "team-a", "orders")
@@ -47,6 +48,15 @@ class Case:
 def root(wanted: Labels) -> Group:
     selectors = (Selector(wanted, "promise"),) if wanted else ()
     return Group(".", ROOT_ID, selectors, (document("a.yaml"),))
+
+
+def check(case: Case) -> None:
+    """Place the group of a case, and hold the placements to what it wants."""
+    made = (root(case.wanted),)
+    got = schedule.place(made, case.destinations, {ROOT_ID: case.previous}, Schedule(**case.policy), IDENTITY, scope())
+    assert [(p.destination, p.state, p.reason) for p in got.placements] == list(case.want), case.reason
+    assert got.unplaced == (((".", case.unplaced),) if case.unplaced else ()), case.reason
+    assert got.groups == made, "the groups are handed on"
 
 
 def scope() -> cel.Scope:

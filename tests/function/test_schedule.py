@@ -14,8 +14,8 @@ from scheduling import (
     PROD_1,
     ROOT_ID,
     Case,
+    check,
     destination,
-    root,
     scope,
 )
 
@@ -255,13 +255,7 @@ CASES: dict[str, Case] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_places(name: str) -> None:
-    case = CASES[name]
-    made = (root(case.wanted),)
-    policy = Policy(**case.policy)
-    got = schedule.place(made, case.destinations, {ROOT_ID: case.previous}, policy, IDENTITY, scope())
-    assert [(p.destination, p.state, p.reason) for p in got.placements] == list(case.want), case.reason
-    assert got.unplaced == (((".", case.unplaced),) if case.unplaced else ()), case.reason
-    assert got.groups == made, "the groups are handed on"
+    check(CASES[name])
 
 
 def test_groups_are_placed_each_on_its_own() -> None:

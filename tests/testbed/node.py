@@ -60,7 +60,8 @@ class Node:
             UnavailableError: Something cannot be found, built, installed or started.
         """
         debian.need(debian.NODE)
-        self.plane.cluster.apply(*_host_network())  # first: it takes the API server seconds to heed it
+        # First, as it takes the API server seconds to heed it. Containers' ports become the host's.
+        self.plane.cluster.apply(*pod_policy("host-network", "hostNetwork: true"))
         pause = image.shell(_PAUSE, entrypoint=["/bin/sleep", "infinity"])
         self._start_init()
         self._start_containerd()
@@ -263,28 +264,33 @@ _NO_POD_NETWORK = """
 """  # none of its pods asks for one, but without a configuration containerd and so the node are never ready
 
 
-def _host_network() -> Iterator[dict[str, Any]]:
-    """The policy that puts every pod on the network of the run; its containers' ports become the host's."""
-    name = {"name": "host-network"}
+def pod_policy(name: str, spec: str, namespace: str = "") -> Iterator[dict[str, Any]]:
+    """A policy that gives every new pod, or those of one namespace, some fields of its spec.
+
+    Args:
+        spec: CEL, in the braces of `Object.spec{}`.
+    """
+    metadata = {"name": name}
     mutation = {
         "patchType": "ApplyConfiguration",
-        "applyConfiguration": {"expression": "Object{spec: Object.spec{hostNetwork: true}}"},
+        "applyConfiguration": {"expression": f"Object{{spec: Object.spec{{{spec}}}}}"},
     }
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}} if namespace else {}
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     yield {
         "apiVersion": _ADMISSION,
         "kind": "MutatingAdmissionPolicy",
-        "metadata": name,
+        "metadata": metadata,
         "spec": {
             "reinvocationPolicy": "Never",
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [pods]},
+            "matchConstraints": {"resourceRules": [pods], **where},
             "mutations": [mutation],
         },
     }
     yield {
         "apiVersion": _ADMISSION,
         "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": name,
-        "spec": {"policyName": name["name"]},
+        "metadata": metadata,
+        "spec": {"policyName": name},
     }
