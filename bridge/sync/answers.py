@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge.apply import Applier
-from bridge.errors import ApiError, ConflictError, ForeignError
+from bridge.errors import ApiError
 from bridge.observed import Ref, owned
 from bridge.resources import UnknownKindError
 from bridge.store import Key
@@ -22,7 +22,6 @@ from bridge.sync.site import Site
 from bridge.translate import conditions, health, reply
 from bridge.translate.health import Health, Subject
 from function.api import names
-from function.api.errors import InvalidError
 from function.api.placing import Decision
 
 _GONE: Final = (404, 409)
@@ -72,10 +71,8 @@ class Answers:
         state = health.of_xr(found, self._before(case))
         secret = ""
         if found is not None:
-            try:
-                secret = self._desk().secret(site, found, case.subject)
-            except (InvalidError, ForeignError, ConflictError) as error:
-                said = said or str(error)
+            secret, cause = self._desk().secret(site, found, case.subject)
+            said = said or cause
         if said:
             state = replace(state, message=said if found is None else f"{state.message}; {said}")
         site.board.write("Request", str(case.of), Outcome(xrd=str(case.of), refused=said) if said else None)

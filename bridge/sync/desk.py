@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from bridge.apply import Applier
 from bridge.clusters import APPLY, Query
+from bridge.errors import ApiError, ConflictError, ForeignError
 from bridge.observed import seen
 from bridge.resources import Resource, UnknownKindError
 from bridge.store import Key
@@ -20,6 +21,7 @@ from bridge.sync.site import Site
 from bridge.translate import health, reply
 from bridge.translate.health import Health, Subject
 from function.api import names
+from function.api.errors import InvalidError
 
 RECORD: Final = Resource("platform.kratix.io", "v1alpha1", health.KIND, "healthrecords", namespaced=True)
 
@@ -112,16 +114,25 @@ class Desk:
             self.memory.told[found.key] = told
         self.record(found.of, state)
 
-    def secret(self, site: Site, xr: _Object, of: Subject) -> str:
+    def secret(self, site: Site, xr: _Object, of: Subject) -> tuple[str, str]:
         """Bring an XR's connection Secret to the request's namespace, where that is wanted.
 
         Returns:
-            Its name; nothing where there is none.
+            Its name, empty where there is none; and why it does not come back, which is no reason to tell nothing else.
 
         Raises:
-            InvalidError: It holds no connection details, or a Secret of that name is another request's.
-            ForeignError: A Secret of that name is there that no bridge made.
+            ClusterError: It may work later with nothing changed.
         """
+        try:
+            return self._brought(site, xr, of), ""
+        except (InvalidError, ForeignError, ConflictError) as error:
+            return "", str(error)
+        except ApiError as error:
+            if error.may_pass:
+                raise
+            return "", str(error)
+
+    def _brought(self, site: Site, xr: _Object, of: Subject) -> str:
         replies = site.spec.replies
         if replies is None or not replies.connection_secrets:
             return ""

@@ -158,11 +158,9 @@ def _look(this: _Round, desk: Desk, xr: _Object) -> None:
 
 def _reply(this: _Round, desk: Desk, xr: _Object, found: Found) -> None:
     state = health.of_xr(xr, desk.before(found))
-    secret = ""
-    try:
-        secret = desk.secret(this.site, xr, found.of)
-    except (InvalidError, ForeignError, ConflictError) as error:
-        outcome = Outcome(xrd=str(xr["metadata"]["name"]), refused=str(error))
+    secret, cause = desk.secret(this.site, xr, found.of)
+    if cause:
+        outcome = Outcome(xrd=str(xr["metadata"]["name"]), refused=cause)
         this.note(f"{found.of.namespace}/{found.of.name}", outcome)
     desk.write(found, state, reply.status(xr, this.site.name, state, secret))
 

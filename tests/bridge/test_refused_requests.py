@@ -194,6 +194,19 @@ def test_a_copied_secret_that_somebody_edits_holds_up_no_status():
         one.until("the other is told", lambda: one.said("other").get("ready") == "True")
 
 
+def test_a_connection_secret_that_may_not_be_read_holds_up_no_status():
+    with mirrored_world("eu-1", eu_1={"replies": {"connectionSecrets": True}}) as one:
+        path = kinds.SECRET.path(TEAM, "orders-connection")
+        one.clusters["eu-1"].fault = lambda request: Fault(status=403 if request.path == path else 0)  # type: ignore[method-assign]
+        one.request()
+        one.placed()
+        one.becomes("eu-1", SYNCED, READY)
+        one.until("it is told", lambda: one.said().get("ready") == "True")
+        assert one.said()["message"].startswith(
+            "it is ready; cannot read Secret team-a/orders-connection on cluster eu-1"
+        )
+
+
 ERRORS: dict[str, tuple[ClusterError, bool]] = {
     "it is somebody else's": (ForeignError("eu-1", "apply it", "why"), False),
     "refused": (ApiError("eu-1", "apply it", 403, {}), False),

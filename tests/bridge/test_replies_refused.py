@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from fakeapi import FakeApi, Fault
-from replyworld import GROUP, READY, RECORD, REQUEST, SYNCED, XR, XRD, World, two_servers
+from replyworld import GROUP, READY, RECORD, REQUEST, SYNCED, XR, XRD, World, spec, two_servers
 
 from bridge.apply import Applier
 from bridge.errors import ApiError
-from bridge.sync import replies
+from bridge.sync import kinds, replies
 from bridge.sync.board import Outcome
 from bridge.sync.site import owner
 
@@ -85,6 +85,20 @@ def test_a_request_that_may_not_be_read_or_written_holds_up_no_other_reply(world
     assert "HTTP 403" in outcome.failed
     states = {record["resourceRef"]["name"]: record["state"] for record in world.records()}
     assert states == {"a": "healthy", "b": "healthy", "lost": "unknown"}, "and what is lost is said"
+
+
+def test_a_connection_secret_that_may_not_be_read_holds_up_no_status(world: World):
+    world.site.spec = spec(replies={"connectionSecrets": True})
+    world.request("a")
+    world.xr(SYNCED, READY, name="a")
+    refuse(world.cloud, 403, kinds.SECRET.path("team-a", "a-connection"))
+    world.reply()
+    assert world.status("a")["crossplane"]["message"] == "it is ready"
+    assert [record["state"] for record in world.records()] == ["healthy"]
+    [(name, outcome)] = noted(world).items()
+    assert name == "team-a/a"
+    assert outcome.refused.startswith("cannot read Secret team-a/a-connection on cluster eu")
+    assert "HTTP 403" in outcome.refused
 
 
 def test_a_webhook_that_fails_for_one_holds_up_no_other_reply_and_is_tried_again(world: World):
