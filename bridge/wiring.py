@@ -91,7 +91,7 @@ class Bridge:
             dry_run=False,
         )
         self._voice = Voice(self.platform, instance=options.instance, clock=outside.clock, now=outside.now)
-        self._told: dict[str, Memory] = {}
+        self._told: dict[tuple[str, str], Memory] = {}
         self._stopping = threading.Event()
         self.queue: Queue[Task] = Queue("clusters", outside.clock, cap=60.0)
         self.mirrors = Mirrors(
@@ -218,6 +218,9 @@ class Bridge:
             if self.platform.sites.store.get(Key("", task.cluster)) is None:
                 self._deletions.release(self.fleet.sites.get(task.cluster))
             self.fleet.reconcile(task.cluster)
+            if task.cluster not in self.fleet.sites:
+                for controller in (replies.NAME, installations.NAME):
+                    self._told.pop((controller, task.cluster), None)
             self.mirrors.closed(task.cluster)
             # Not at once: a report is a change of the CrossplaneCluster, so this would go round as fast as it can.
             self._report(task.cluster)
@@ -279,7 +282,7 @@ class Bridge:
             return xrds.reconcile(site, self.platform, task.name)
         if task.controller in (replies.NAME, installations.NAME):
             reply = replies.reconcile if task.controller == replies.NAME else installations.reconcile
-            memory = self._told.setdefault(f"{task.controller} {site.name}", Memory())
+            memory = self._told.setdefault((task.controller, site.name), Memory())
             return reply(site, self.platform, memory, int(self._outside.now().timestamp()))
         if task.controller == gitops.PROMISE:
             gitops.promise(site, self.platform, task.name, self._voice.tell)

@@ -1,4 +1,4 @@
-"""What function-kratix writes into `status.kratix` of an XR (report.py: _status), as a schema.
+"""What function-kratix writes into `status.kratix` of an XR (function/status.py), as a schema.
 
 Unknown fields are preserved: a newer function writes more.
 """
@@ -31,7 +31,15 @@ KRATIX_STATUS: Final = _object(
             "Where each directory of documents goes, and why.",
             {"directory": _TEXT, "destination": _TEXT, "state": _TEXT, "reason": _TEXT},
         ),
-        "pipelines": _list("The Promise's own pipelines.", {"name": _TEXT, "phase": _TEXT, "message": _TEXT}),
+        "workflows": _object(
+            "The Promise's own pipelines, as Kratix shows them.",
+            {
+                "configure": _object(
+                    "What runs for a request that is new or has changed.",
+                    {"pipelines": _list("In their order.", {"name": _TEXT, "phase": _TEXT, "message": _TEXT})},
+                )
+            },
+        ),
         "deliveries": _list("What was composed to deliver the documents.", {"kind": _TEXT, "name": _TEXT}),
         "audit": _list(
             "Checks with the action Audit that failed.", {"check": _TEXT, "document": _TEXT, "message": _TEXT}

@@ -191,3 +191,12 @@ def test_the_platforms_own_label_is_what_is_published(one: World):
     one.settled()
     assert writes(one) == []
     assert one.platform.there(kinds.PROMISE)[Key("", "cache")]
+
+
+def test_of_a_cluster_that_is_gone_nothing_is_remembered(one: World):
+    one.site("eu-1", replies={})
+    one.until("what it answers is looked at", lambda: any(name == "eu-1" for _, name in one.bridge._told))
+    one.platform.delete(kinds.CLUSTER, "eu-1")
+    one.until("it is let go", lambda: "eu-1" not in one.bridge.fleet.sites)
+    one.settled()
+    assert one.bridge._told == {}
