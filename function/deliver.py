@@ -61,7 +61,7 @@ def _kept(
     if schedule.unplaced and seen.input.deliver.as_ != "Work" and any(_is_composed(observed) for _, observed in left):
         raise InvalidError("deliver.as", "cannot change from Composed while no Destination takes the documents")
     arrived, ways = _arrived(composed), {_way(item.manifest) for item in composed}
-    remote = {_remote(item.manifest) for item in composed} if seen.input.deliver.as_ == "Object" else set()
+    taken_over = _taken_over(seen, composed, schedule)
     kept = []
     for key, observed in left:
         manifest = itself.get(key) if _is_composed(observed) else _rebuilt(observed.manifest)
@@ -74,8 +74,8 @@ def _kept(
         if there and destination not in there:
             stays = stays or not all(there.values())
             manifest["metadata"]["labels"][names.LEFT_LABEL] = "true"
-        elif changed and _remote(manifest) in remote:
-            # Objects of both APIs have one and the same object there, which must not be deleted with the old one.
+        elif changed and _remote(manifest) in taken_over:
+            # The object is one and the same, however it comes there, and must not be deleted with the old way.
             orphaned = object.orphaned(manifest)
             stays, manifest = stays or orphaned != manifest, orphaned
         if stays:
@@ -89,12 +89,29 @@ def _way(manifest: JsonObject) -> tuple[Any, Any]:
     return mode, manifest.get("apiVersion") if mode == "Object" else None
 
 
+def _taken_over(seen: Seen, composed: Sequence[Composed], schedule: Schedule) -> set[tuple[Any, ...]]:
+    """Which objects are on a Destination by the way that is asked for now."""
+    if seen.input.deliver.as_ == "Object":
+        return {_remote(item.manifest) for item in composed}
+    groups = {(group.pipeline, group.id): group for group in schedule.groups}
+    return {
+        (placement.destination, *_named(document.manifest))
+        for placement in schedule.placements
+        if (group := groups.get((placement.pipeline, placement.group_id)))
+        for document in group.documents
+        if document.manifest is not None
+    }
+
+
 def _remote(manifest: JsonObject) -> tuple[Any, ...]:
     """The Destination of an Object, and what tells the object there from all others."""
-    made = lookup(manifest, "spec", "forProvider", "manifest")
-    metadata = lookup(made, "metadata")
-    what = [lookup(made, "apiVersion"), lookup(made, "kind"), lookup(metadata, "namespace"), lookup(metadata, "name")]
-    return _place(manifest)[1], *what
+    return _place(manifest)[1], *_named(lookup(manifest, "spec", "forProvider", "manifest"))
+
+
+def _named(manifest: Any) -> tuple[Any, ...]:
+    metadata = lookup(manifest, "metadata")
+    named = (lookup(metadata, "namespace"), lookup(metadata, "name"))
+    return lookup(manifest, "apiVersion"), lookup(manifest, "kind"), *named
 
 
 def _arrived(composed: Sequence[Composed]) -> dict[str, dict[str, bool]]:

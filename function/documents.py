@@ -36,16 +36,19 @@ def produce(seen: Seen, scope: cel.Scope, outputs: Sequence[Produced]) -> tuple[
     ]
     if seen.input.adopt is not None:
         made += [_adopted(key, body, seen.input.adopt, seen) for key, body in sorted(seen.adopted.items())]
-    made += produced.documents(outputs, seen.input, again=_were_composed(seen) if outputs else False)
+    made += produced.documents(outputs, seen.input, again=_were_objects(seen) if outputs else False)
     if len(made) > MAX_DOCUMENTS:
         raise InvalidError("documents", f"are {len(made)}; at most {MAX_DOCUMENTS} can be delivered for one request")
     return _unique(made)
 
 
-def _were_composed(seen: Seen) -> bool:
-    """Whether documents were composed as themselves, and so can be kept only by being made again."""
-    composed = (lookup(each.manifest, "metadata", "labels", names.DELIVER_LABEL) for each in seen.observed.values())
-    return "Composed" in composed
+def _were_objects(seen: Seen) -> bool:
+    """Whether each document was composed as an object of its own.
+
+    As itself it can be kept only by being made again; and what an Object has made elsewhere stays with the next way.
+    """
+    ways = (lookup(each.manifest, "metadata", "labels", names.DELIVER_LABEL) for each in seen.observed.values())
+    return any(way in ("Composed", "Object") for way in ways)
 
 
 def _native(template: DocumentTemplate, scope: cel.Scope, path: str) -> Document | None:

@@ -89,7 +89,7 @@ def delivery(rsp: fnv1.RunFunctionResponse) -> dict[str, fnv1.Resource]:
     return {key: resource for key, resource in rsp.desired.resources.items() if names.RUN_KEY not in key}
 
 
-def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
+def written(req: fnv1.RunFunctionRequest, destination: str = "worker-1") -> list[dict[str, Any]]:
     """The WorkPlacements that Kratix would make of the Works in a request."""
     made = []
     for key, resource in req.observed.resources.items():
@@ -102,7 +102,7 @@ def written(req: fnv1.RunFunctionRequest) -> list[dict[str, Any]]:
                     "apiVersion": "platform.kratix.io/v1alpha1",
                     "kind": "WorkPlacement",
                     "metadata": {"name": "w", "namespace": build.TEAM, "labels": labels},
-                    "spec": {"targetDestinationName": "worker-1", "generation": 1},
+                    "spec": {"targetDestinationName": destination, "generation": 1},
                     "status": {"conditions": conditions},
                 }
             )

@@ -234,8 +234,11 @@ def test_rule_1_another_way_of_delivery_takes_over_only_once_it_has_delivered(ol
         ]
     }
     after = build.applied(req, rsp, status=done)
-    objects = [*WORLD, *written(after)]
-    final = run(answered(after, objects))
+    final = run(answered(after, [*WORLD, *written(after)]))
+    if (old, new) == ("Object", "Work"):
+        # Only now is it known where Kratix put it, and so that what the Object made has to stay there (test_taken_over.py).
+        after = build.applied(after, final, status=done)
+        final = run(answered(after, [*WORLD, *written(after)]))
     assert build.conditions(final)["Delivered"] == ("True", "Delivered")
     assert not set(before.observed.resources) & set(final.desired.resources), "and goes once the new has delivered"
 
