@@ -37,6 +37,8 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
     if type_ == names.SCHEDULED and outcome.schedule is not None and not outcome.under_way:
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
+        if outcome.schedule is not None and outcome.schedule.unplaced and not outcome.delivery.composed:
+            return Condition(type_, "Unknown", "NotReached", f"waits for {names.SCHEDULED}")
         return _delivered(outcome.delivery, status.holder(outcome))
     return None
 
