@@ -1,4 +1,4 @@
-"""What an expression gives without the library: most gates do no more than compare a field with a text.
+"""What an expression gives without the library: most gates compare a field with a text, or a price with a budget.
 
 A shortcut knows strings, booleans and whole numbers that are there, and asks nothing of the library where these decide.
 Whatever else an expression meets (a key that is not there, a value of another type, a function) is the library's to
@@ -7,6 +7,8 @@ judge: then the value is UNKNOWN. So an expression gives the same with its short
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from function.cel.syntax import Call, Constant, Container, Ident, Node, Select
 UNKNOWN: Final = object()
 _WHOLE = 2**53
 _SHORT = 64 * 1024
+_INTEGER = re.compile(r"-?[0-9]{1,15}")
 
 Find = Callable[[tuple[str, ...]], Any]  # the value at a path of keys, None where it ends early
 Shortcut = Callable[[Find], Any]
@@ -25,9 +28,11 @@ def of(node: Node) -> Shortcut | None:
     path = _path(node)
     if path:
         return lambda find: _own(find(path))
-    if isinstance(node, Constant) and node.text is not None and node.text.isascii():
-        text = node.text
-        return lambda _: text
+    if isinstance(node, Constant):
+        value = _own(node.whole if node.text is None else node.text)
+        return None if value is UNKNOWN else lambda _: value
+    if isinstance(node, Select) and node.test:
+        return _has(node)
     if isinstance(node, Call) and node.function in _CALLS:
         return _CALLS[node.function](*node.args)
     return None
@@ -54,26 +59,52 @@ def _unknown(_: Find) -> Any:
     return UNKNOWN
 
 
-def _equal(left: Node, right: Node) -> Shortcut | None:
+def _has(node: Select) -> Shortcut | None:
+    path = _path(node.operand)
+    return (lambda find: node.field in found if type(found := find(path)) is dict else UNKNOWN) if path else None
+
+
+def _index(operand: Node, key: Node) -> Shortcut | None:
+    path, one = _path(operand), of(key)
+    if not path or one is None:
+        return None
+    return lambda find: _own(find((*path, value))) if type(value := one(find)) is str else UNKNOWN
+
+
+def _both(left: Node, right: Node, kinds: tuple[type, ...], give: Callable[[Any, Any], Any]) -> Shortcut | None:
+    """Of two values of the same type, which is one of these."""
     one, other = of(left), of(right)
     if one is None or other is None:
         return None
 
-    def equal(find: Find) -> Any:
+    def both(find: Find) -> Any:
         a, b = one(find), other(find)
-        return a == b if type(a) is type(b) is str else UNKNOWN
+        return _own(give(a, b)) if type(a) is type(b) and type(a) in kinds else UNKNOWN
 
-    return equal
+    return both
+
+
+def _of_two(give: Callable[[Any, Any], Any], *kinds: type) -> Callable[[Node, Node], Shortcut | None]:
+    return lambda left, right: _both(left, right, kinds, give)
+
+
+def _int(operand: Node) -> Shortcut | None:
+    one = of(operand)
+    if one is None:
+        return None
+
+    def whole(find: Find) -> Any:
+        value = one(find)
+        if type(value) is str and _INTEGER.fullmatch(value):
+            return int(value)
+        return value if type(value) is int else UNKNOWN
+
+    return whole
 
 
 def _not(operand: Node) -> Shortcut | None:
     inner = of(operand)
     return None if inner is None else lambda find: not value if type(value := inner(find)) is bool else UNKNOWN
-
-
-def _unequal(left: Node, right: Node) -> Shortcut | None:
-    equal = _equal(left, right)
-    return None if equal is None else lambda find: not value if type(value := equal(find)) is bool else UNKNOWN
 
 
 def _among(item: Node, items: Node) -> Shortcut | None:
@@ -84,18 +115,6 @@ def _among(item: Node, items: Node) -> Shortcut | None:
     if len(texts) < len(items.parts):
         return None
     return lambda find: value in texts if type(value := one(find)) is str else UNKNOWN
-
-
-def _starts(text: Node, head: Node) -> Shortcut | None:
-    one, other = of(text), of(head)
-    if one is None or other is None:
-        return None
-
-    def starts(find: Find) -> Any:
-        a, b = one(find), other(find)
-        return a.startswith(b) if type(a) is type(b) is str else UNKNOWN
-
-    return starts
 
 
 def _decided(left: Node, right: Node, *, by: bool) -> Shortcut | None:
@@ -127,11 +146,20 @@ def _chosen(condition: Node, then: Node, otherwise: Node) -> Shortcut | None:
 
 
 _CALLS: Final[dict[str, Callable[..., Shortcut | None]]] = {
-    "_==_": _equal,
-    "_!=_": _unequal,
+    "_==_": _of_two(operator.eq, str, int, bool),
+    "_!=_": _of_two(operator.ne, str, int, bool),
+    "_<_": _of_two(operator.lt, int),
+    "_<=_": _of_two(operator.le, int),
+    "_>_": _of_two(operator.gt, int),
+    "_>=_": _of_two(operator.ge, int),
+    "_+_": _of_two(operator.add, int, str),
+    "_-_": _of_two(operator.sub, int),
+    "_*_": _of_two(operator.mul, int),
+    "int": _int,
+    "_[_]": _index,
     "!_": _not,
     "@in": _among,
-    "startsWith": _starts,
+    "startsWith": _of_two(str.startswith, str),
     "_&&_": lambda left, right: _decided(left, right, by=False),
     "_||_": lambda left, right: _decided(left, right, by=True),
     "_?_:_": _chosen,

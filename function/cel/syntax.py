@@ -37,9 +37,10 @@ _ID, _LOOP, _RANGE = 2, 9, 2
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal; `text` is None for all but strings."""
+    """A literal; `text` is None for all but strings, and `whole` for all but int."""
 
     text: str | None
+    whole: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,10 @@ def _node(message: _Message) -> Node:
     _, _, body = next(item for item in message.fields if item[0] != _ID)
     match body.kind:
         case "Constant":
-            return Constant(body.text(6) if body.get(6) is not None else None)
+            text, whole = body.get(6), body.get(3)  # an int64, whose sign is its highest bit
+            return Constant(
+                None if text is None else str(text, "utf-8"), None if whole is None else whole - (whole >> 63 << 64)
+            )
         case "Ident":
             return Ident(body.text(1).removeprefix("."))
         case "Select":

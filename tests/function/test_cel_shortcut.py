@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import os
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from function import cel
-from function.cel import library, shortcut
+from function.cel import shortcut
 
 EXPRESSIONS = (
     "request.kind",
@@ -43,6 +46,16 @@ EXPRESSIONS = (
     "type(request.kind) == string",
     "request.number == 3",
     "request.flag == true",
+    "has(request.spec.deep) && !has(request.spec.shallow)",
+    "has(request.spec.deep.kind)",
+    "request.spec[request.kind]",
+    "request.spec['Cluster'] + 2 * request.number <= 7",
+    "request.number - 4",
+    "request.number * request.number",
+    "request.kind + '-' + request.other",
+    "int(request.number) >= 3",
+    "request.number < 3 || request.number > 3",
+    *(f"int({text!r})" for text in ("12", "-12", "+12", " 12", "12 ", "007", "-0", "", "1e3", "0x1f", "9" * 19)),
 )
 BODIES: tuple[dict[str, Any], ...] = (
     {
@@ -62,32 +75,83 @@ BODIES: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(shortcut, "of", lambda _: None)
-    library._compiled.cache_clear()
-    yield
-    library._compiled.cache_clear()
-
-
-def value(source: str, body: dict[str, Any]) -> Any:
+def value(compiled: cel.Expression, body: dict[str, Any]) -> Any:
     try:
-        found = cel.expression(source, "path", cel.REQUEST).evaluate(cel.Scope({"request": body}))
+        found = compiled.evaluate(cel.Scope({"request": body}))
     except cel.EvaluationError as error:
         return f"error: {error}"
     return type(found), found
 
 
-@pytest.fixture
-def expected(without: None) -> dict[tuple[str, int], Any]:
-    return {(source, i): value(source, body) for source in EXPRESSIONS for i, body in enumerate(BODIES)}
+def with_and_without(source: str, body: dict[str, Any]) -> tuple[Any, Any]:
+    compiled = cel.expression(source, "path", cel.REQUEST)
+    without = copy.copy(compiled)
+    without._shortcut = None
+    return value(compiled, body), value(without, body)
 
 
-def test_it_gives_what_the_library_gives(expected: dict[tuple[str, int], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    library._compiled.cache_clear()
-    found = {(source, i): value(source, body) for source in EXPRESSIONS for i, body in enumerate(BODIES)}
-    assert {key: got for key, got in found.items() if got != expected[key]} == {}
+@pytest.mark.parametrize("source", EXPRESSIONS)
+def test_it_gives_what_the_library_gives(source: str) -> None:
+    for body in BODIES:
+        found, expected = with_and_without(source, body)
+        assert found == expected, body
+
+
+_JUNK = st.sampled_from((None, True, 2.5, 3, 2**60, "3", "a", "ä", [], {"a": 1}, ["a"]))
+_NUMBERS = st.one_of(st.sampled_from((0, 1, -7, 12, 2**31, 94906267, 2**53 - 1)), st.integers(-(2**53), 2**53))
+_TEXTS = st.sampled_from(("", "a", "ab", "12", "-5", "+5", " 5", "007", "-0", "1e3", "0x1", "5.0", "9" * 15, "9" * 16))
+_BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": st.one_of(_NUMBERS, _NUMBERS, _JUNK),
+        "count": st.one_of(_NUMBERS, _NUMBERS, _JUNK),
+        "kind": st.one_of(_TEXTS, _TEXTS, _JUNK),
+        "other": st.one_of(_TEXTS, _TEXTS, _JUNK),
+        "flag": st.one_of(st.booleans(), st.booleans(), _JUNK),
+        "spec": st.one_of(st.dictionaries(_TEXTS, st.one_of(_NUMBERS, _TEXTS)), _JUNK),
+    },
+)
+
+
+def _written(form: str, *parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(*parts).map(lambda given: form.format(*given))
+
+
+def _expressions(depth: int) -> tuple[st.SearchStrategy[str], ...]:
+    """Numbers, texts and conditions in CEL, which are one where the body is as it should be."""
+    numbers = st.sampled_from(("request.number", "request.count", "0", "-7", "12", "9007199254740991"))
+    texts = st.sampled_from(("request.kind", "request.other", "'a'", "'12'", "''"))
+    conditions = st.sampled_from(("request.flag", "has(request.flag)", "has(request.spec.a)", "true"))
+    if not depth:
+        return numbers, texts, conditions
+    number, text, condition = _expressions(depth - 1)
+    compared, reckoned = st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), st.sampled_from("+-*")
+    return (
+        st.one_of(
+            numbers,
+            _written("({} {} {})", number, reckoned, number),
+            _written("int({})", st.one_of(number, text)),
+            _written("request.spec[{}]", text),
+        ),
+        st.one_of(texts, _written("({} + {})", text, text), _written("request.spec[{}]", text)),
+        st.one_of(
+            conditions,
+            _written("({} {} {})", number, compared, number),
+            _written("({} {} {})", text, st.sampled_from(("==", "!=")), text),
+            _written("{}.startsWith({})", text, text),
+            _written("({} in ['a', '12', ''])", text),
+            _written("!{}", condition),
+            _written("({} {} {})", condition, st.sampled_from(("&&", "||")), condition),
+            _written("({} ? {} : {})", condition, condition, condition),
+        ),
+    )
+
+
+@given(source=st.one_of(*_expressions(2)), body=_BODIES)
+@settings(max_examples=2000 if os.environ.get("CI") else 500, deadline=None)
+def test_whatever_is_written_it_gives_what_the_library_gives(source: str, body: dict[str, Any]) -> None:
+    found, expected = with_and_without(source, body)
+    assert found == expected
 
 
 DECIDED = (
@@ -96,13 +160,22 @@ DECIDED = (
     ("request.kind == 'Cluster' || request.number > 3", 0),
     ("request.kind == 'Cluster' && size(request.other) > 3", 1),
     ("request.flag ? request.kind == 'Cluster' : request.other in ['x']", 1),
+    ("int('12') + 2 * request.number <= request.spec[request.kind]", 0),
+    ("has(request.spec.deep)", 0),
+    ("request.number - 4 < 0", 0),
 )
 LEFT = (
     ("request.kind == 'Cluster'", 4),
     ("request.kind == 'Cluster'", 2),
-    ("request.number > 3 || request.kind == 'Cluster'", 0),
-    ("request.kind == 'Cluster' || request.number > 3", 1),
+    ("size(request.other) > 3 || request.kind == 'Cluster'", 0),
+    ("request.kind == 'Cluster' || size(request.other) > 3", 1),
     ("request.flag && request.kind == 'Cluster'", 5),
+    ("request.number * request.number", 5),
+    ("request.number + 1 > 0", 5),
+    ("request.number > 1", 2),
+    ("int(' 12') > 1", 0),
+    ("request.spec['none'] == 1", 0),
+    ("has(request.spec.deep)", 5),
 )
 
 
