@@ -50,11 +50,15 @@ def _decorated(
 
 def _matches(match: Match, document: Document, body: Mapping[str, Any]) -> bool:
     return (
-        fnmatch.fnmatchcase(str(body.get("kind", "")), match.kind)
-        and fnmatch.fnmatchcase(str(body.get("apiVersion", "")), match.api_version)
-        and fnmatch.fnmatchcase(document.name, match.name)
+        _is_like(str(body.get("kind", "")), match.kind)
+        and _is_like(str(body.get("apiVersion", "")), match.api_version)
+        and _is_like(document.name, match.name)
         and (match.directory is None or match.directory.strip("./") == document.directory)
     )
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    return pattern == "*" or fnmatch.fnmatchcase(text, pattern)
 
 
 def _patch(decoration: Decoration, scope: cel.Scope, path: str) -> Mapping[str, Any]:

@@ -142,10 +142,12 @@ def _by_directory(entries: Iterable[tuple[str, str, _Labels]]) -> dict[str, _Lab
 
 
 def _clean(directory: str, path: str) -> str:
+    if directory in ("", work.ROOT):
+        return work.ROOT
     shown = shorten(repr(directory))
     if directory.startswith("/") or ".." in directory.split("/"):
         raise InvalidError(path, f"must stay below the output's root, which {shown} does not")
-    clean = posixpath.normpath(directory or work.ROOT)
+    clean = posixpath.normpath(directory)
     if "/" in clean:
         raise InvalidError(path, f"must be a top-level directory, not {shown}: Kratix schedules no sub-directories")
     if clean != work.ROOT:

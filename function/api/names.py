@@ -7,6 +7,7 @@ delete it in its clean-up (Kratix, lib/resourceutil/work.go: works are found by 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -188,6 +189,11 @@ def is_label_value(text: str) -> bool:
 
 def is_label_key(text: str) -> bool:
     """Whether Kubernetes takes the text as the key of a label or annotation."""
+    return len(text) <= NAME_LIMIT + 1 + LABEL_LIMIT and _is_label_key(text)
+
+
+@functools.lru_cache(maxsize=512)  # nearly all come from templates, and so are the same few
+def _is_label_key(text: str) -> bool:
     prefix, slash, name = text.rpartition("/")
     if slash and not is_subdomain(prefix):
         return False
