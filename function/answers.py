@@ -18,7 +18,7 @@ from function.api.errors import InvalidError
 from function.api.input import ContextSource, PromiseInput
 from function.kept import Kept
 from function.model import Condition, Hold, JsonObject, Request, WorkPlacement, lookup, objects
-from function.structs import at, plain, strings
+from function.structs import at, manifest, strings
 
 _MIB = 2**20
 # Of each as many as one process serves at once: Promises, what XRs share, inventories.
@@ -39,7 +39,7 @@ def promise_of(req: fnv1.RunFunctionRequest, name: str) -> tuple[promise.Promise
         return None, Hold(names.CHECKS_PASSED, "PromiseMissing", f"Promise {name} is not there", missing=True)
     found = items[0].resource
     path = f"Promise {name}"
-    return _promises.get(found, lambda: promise.from_manifest(plain(found, path), path)), None
+    return _promises.get(found, lambda: promise.from_manifest(manifest(found, path), path)), None
 
 
 def context(req: fnv1.RunFunctionRequest, source: ContextSource, path: str) -> Any:
@@ -52,7 +52,7 @@ def context(req: fnv1.RunFunctionRequest, source: ContextSource, path: str) -> A
 
 
 def _object(struct: struct_pb2.Struct, path: str) -> JsonObject:
-    return _shared.get(struct, lambda: plain(struct, path))
+    return _shared.get(struct, lambda: manifest(struct, path))
 
 
 def inventory(req: fnv1.RunFunctionRequest, given: PromiseInput) -> destination.Inventory:
@@ -102,7 +102,7 @@ def work_placements(req: fnv1.RunFunctionRequest) -> Iterator[WorkPlacement]:
         head, _, pipeline = key.partition(f"{require.PLACEMENTS}/")
         if key == require.PLACEMENTS or (pipeline and not head):
             for item in req.required_resources[key].items:
-                yield _work_placement(plain(item.resource, key), pipeline)
+                yield _work_placement(manifest(item.resource, key), pipeline)
 
 
 def _work_placement(body: JsonObject, pipeline: str) -> WorkPlacement:
@@ -133,7 +133,7 @@ def status_schema(req: fnv1.RunFunctionRequest, xr: Request) -> JsonObject | Non
 def listed(req: fnv1.RunFunctionRequest, key: str) -> list[JsonObject]:
     """All that answers one requirement, by name; empty where that was not asked for."""
     items = req.required_resources[key].items if key in req.required_resources else ()
-    return sorted((plain(item.resource, key) for item in items), key=lambda v: str(lookup(v, "metadata", "name")))
+    return sorted((manifest(item.resource, key) for item in items), key=lambda v: str(lookup(v, "metadata", "name")))
 
 
 def conditions(value: object) -> Mapping[str, Condition]:

@@ -34,7 +34,7 @@ from function.model import (
     Seen,
     lookup,
 )
-from function.structs import at, plain, strings
+from function.structs import at, manifest, plain, strings
 
 _MIB = 2**20
 # As many as one process serves at once: Compositions with their Promises.
@@ -184,7 +184,7 @@ def composite(req: fnv1.RunFunctionRequest) -> Request:
     """
     if not req.observed.composite.resource.fields:
         raise InvalidError("observed.composite", "is empty; this function runs in a Composition, for an XR")
-    body = plain(req.observed.composite.resource, "observed.composite")
+    body = manifest(req.observed.composite.resource, "observed.composite")
     namespace = lookup(body, "metadata", "namespace")
     return Request(
         _named(body.get("apiVersion"), "apiVersion"),
@@ -217,9 +217,11 @@ def _named(value: object, path: str) -> str:
 def _observed(req: fnv1.RunFunctionRequest) -> Iterator[tuple[str, Observed]]:
     """What steps like this one composed earlier, with the Promise that they label all they compose with."""
     for key, resource in req.observed.resources.items():
-        owner = strings(at(resource.resource, "metadata", "labels")).get(names.PROMISE_LABEL)
-        if owner:
-            yield owner, Observed(key, plain(resource.resource, f"observed resource {key}"))
+        labels = strings(at(resource.resource, "metadata", "labels"))
+        if owner := labels.get(names.PROMISE_LABEL):
+            # What is composed as itself is held by its field managers (intent.py).
+            read = plain if labels.get(names.DELIVER_LABEL) == "Composed" else manifest
+            yield owner, Observed(key, read(resource.resource, f"observed resource {key}"))
 
 
 def _adopted(req: fnv1.RunFunctionRequest, given: PromiseInput) -> Mapping[str, JsonObject]:

@@ -49,7 +49,7 @@ class Request:
 
     Attributes:
         namespace: Empty for a cluster-scoped XR.
-        body: The whole observed XR as plain JSON values.
+        body: The observed XR as plain JSON values, without `metadata.managedFields`.
     """
 
     api_version: str

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from bench.stored import as_stored
 from function import fn
 from function.api import names
 from function.api.output import Output
@@ -214,7 +215,7 @@ def _reconciles(
     for _ in range(_RECONCILES):
         turn = core.reconcile(state, [step])
         assert not turn.error, turn.error
-        yield [call.request for call in turn.calls]
+        yield [as_stored(call.request) for call in turn.calls]
         after = settle(turn.state)
         after = replace(after, cluster=kubelet.reconcile(after.cluster, containers, HOST.now))
         if after == state:
