@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
-from developer import Request
+from developer import KRATIX, Request
 
 from testbed import example
 from testbed.cluster import Cluster, eventually
@@ -11,6 +13,13 @@ from testbed.profiles import Testbed
 
 _SLOW = 120.0
 _OBJECT = "kubernetes.m.crossplane.io/v1alpha1"
+_WRITTEN = {
+    "type": "WriteSucceeded",
+    "status": "True",
+    "reason": "Written",
+    "message": "by this test",
+    "lastTransitionTime": "2026-11-27T20:00:00Z",
+}
 _INVENTORY = ("apiextensions.crossplane.io/v1beta1", "EnvironmentConfig")
 
 
@@ -69,6 +78,46 @@ def test_what_was_delivered_stays_while_the_inventory_is_missing(fleet: Testbed,
     space.until("Ready", "True", timeout=_SLOW)
     after = {m["metadata"]["name"]: m["metadata"]["uid"] for m in platform.list(_OBJECT, "Object", "tenants")}
     assert after == before
+
+
+def test_what_objects_made_stays_when_files_bring_it(fleet: Testbed, space: Request):
+    """A change to WorkPlacements and back: provider-kubernetes deletes its Objects, and nothing of what they made."""
+    platform = fleet.plane.cluster
+    fleet.kratix.install_api()
+    composition = example.load("object").composition
+    by_files = copy.deepcopy(dict(composition))
+    by_files["spec"]["pipeline"][0]["input"]["deliver"] = {"as": "WorkPlacement"}
+    before = [_made(other.cluster) for other in fleet.others]
+    assert all(uid for made in before for uid in made.values())
+
+    def are_gone() -> bool:
+        for placement in platform.list(KRATIX, "WorkPlacement", "tenants"):
+            del placement["metadata"]["resourceVersion"]  # core may have written since
+            # As Kratix's writer says it: no Kratix runs here.
+            platform.patch_status({**placement, "status": {"conditions": [_WRITTEN]}})
+        return not platform.list(_OBJECT, "Object", "tenants")
+
+    platform.apply(by_files)
+    try:
+        eventually("the Objects are gone", are_gone, timeout=2 * _SLOW)
+        assert [_made(other.cluster) for other in fleet.others] == before
+    finally:
+        platform.apply(composition)
+    eventually("the files are gone", lambda: not platform.list(KRATIX, "WorkPlacement", "tenants"), timeout=2 * _SLOW)
+    space.until("Ready", "True", timeout=_SLOW)
+    assert [_made(other.cluster) for other in fleet.others] == before
+
+
+def _made(cluster: Cluster) -> dict[str, str]:
+    """The UIDs of what a team has on a cluster; empty for what is not there, or goes."""
+    found = {
+        "namespace": cluster.get("v1", "Namespace", "team-orders"),
+        "quota": cluster.get("v1", "ResourceQuota", "space", "team-orders"),
+    }
+    return {
+        what: each["metadata"]["uid"] if each and "deletionTimestamp" not in each["metadata"] else ""
+        for what, each in found.items()
+    }
 
 
 def test_deletion_removes_everything_from_the_clusters(fleet: Testbed, space: Request):
