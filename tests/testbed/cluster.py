@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,12 +136,14 @@ class Cluster:
         return str(answer.status.token)
 
     def ready(self) -> bool:
-        """Whether the API server answers, and has made what it makes when it first starts."""
+        """Whether the API server serves all of its APIs, and has made what it makes when it first starts."""
         try:
+            # It lists a group only when its own APIService is there (readyz: autoregister-completion), which can be later.
+            answer = self._api.call_api("GET", f"{self._api.configuration.host}/readyz", _request_timeout=1)
             client.CoreV1Api(self._api).read_namespace("default", _request_timeout=1)
         except (urllib3.exceptions.HTTPError, client.ApiException):
             return False
-        return True
+        return bool(answer.status == HTTPStatus.OK)
 
     def _resource(self, manifest: Manifest) -> Any:
         return self._client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
