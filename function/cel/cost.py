@@ -232,7 +232,7 @@ class _Estimator:
         return Bound(size, size, size)
 
     def _index(self, value: Value, key: Value) -> Value:
-        if isinstance(value, Known) and isinstance(key, Known) and isinstance(value.value, dict):
+        if isinstance(value, Known) and isinstance(key, Known) and isinstance(key.value, str):
             return self._field(value, key.value)
         if isinstance(value, Known) and isinstance(value.value, list):
             return _inside(self._weights.heaviest(value.value))

@@ -186,8 +186,8 @@ def test_a_copied_secret_that_somebody_edits_holds_up_no_status():
         )
         one.becomes("eu-1", SYNCED, CREATING)
         why = "cannot apply Secret team-a/orders-connection on cluster platform: somebody owns .data.uri"
-        one.until("it is told", lambda: one.said().get("message", "").endswith(why))
-        assert one.said()["ready"] == "False"
+        one.until("it is told", lambda: one.said()["ready"] == "False")
+        assert one.said()["message"].endswith(why)
         one.settled()
         one.becomes("eu-1", SYNCED, READY, name="other", lit=False)
         one.bridge.fleet.sites["eu-1"].add(requests.SWEEP, ["cache"])

@@ -49,6 +49,7 @@ EXPRESSIONS = (
     "has(request.spec.deep) && !has(request.spec.shallow)",
     "has(request.spec.deep.kind)",
     "request.spec[request.kind]",
+    "'a' + request.spec[request.other]",
     "request.spec['Cluster'] + 2 * request.number <= 7",
     "request.number - 4",
     "request.number * request.number",
@@ -71,6 +72,7 @@ BODIES: tuple[dict[str, Any], ...] = (
     {"kind": 3, "other": 3, "flag": "yes", "number": "3", "spec": []},
     {"kind": None, "other": True, "flag": None, "number": 2**60, "spec": None},
     {"kind": ["Cluster"], "other": {"a": 1}, "flag": 1},
+    {"kind": "Cluster", "other": [], "spec": {"Cluster": 1}},
     {},
 )
 
