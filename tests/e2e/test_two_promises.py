@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from developer import Manifest, Request, namespace, open_xrd
 
-from testbed.cluster import eventually
+from testbed.cluster import Cluster, eventually
 from testbed.profiles import Testbed
 
 _TEAM = "team-pairs"
@@ -59,15 +59,21 @@ def test_the_xr_comes_to_rest(crossplane: Testbed):
     request.until("ChecksPassed", "False", reason="Denied", timeout=60)
     request.until("billing.ChecksPassed", "True", reason="NoChecks", timeout=60)
     time.sleep(_QUIET)
-    before = request.seen()
+    before, said = request.seen(), _denials(cluster)
+    assert said, "it is told"
     time.sleep(_QUIET)
     after = request.seen()
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert after["status"]["kratix"]["promise"]["name"] == "audit"
     assert after["status"]["kratix"]["steps"]["billing"]["promise"]["name"] == "billing"
-    events = [e for e in cluster.list("v1", "Event", _TEAM) if e["reason"] == "Denied"]
-    assert [e["count"] for e in events] == [1]
+    # Not how often: core may reconcile once more before its cache shows what it has written (seen on busy machines).
+    assert _denials(cluster) == said
     request.apply({"apiVersion": f"{_GROUP}/v1", "kind": "Pair", "metadata": metadata, "spec": {"size": 2}})
     request.until("ChecksPassed", "True", reason="Passed", timeout=60)
     request.until("Ready", "True", timeout=60)
     request.delete()
+
+
+def _denials(cluster: Cluster) -> list[int]:
+    """How often each event of a denial was told."""
+    return [event["count"] for event in cluster.list("v1", "Event", _TEAM) if event["reason"] == "Denied"]
