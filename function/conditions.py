@@ -23,7 +23,16 @@ def decided(seen: Seen, outcome: Outcome) -> Iterator[Condition]:
             yield seen.earlier[type_]
         else:
             waits = hold.condition if hold and hold.condition else "the objects that it reads"
-            yield Condition(type_, "Unknown", "NotReached", f"waits for {waits}")
+            yield not_reached(type_, waits)
+
+
+def not_reached(type_: str, waits: str) -> Condition:
+    """A condition of which nothing can be said yet.
+
+    Args:
+        waits: What it waits for, such as an earlier condition.
+    """
+    return Condition(type_, "Unknown", "NotReached", f"waits for {waits}")
 
 
 def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None:
@@ -38,7 +47,7 @@ def _own_condition(type_: str, seen: Seen, outcome: Outcome) -> Condition | None
         return _scheduled(seen, outcome.schedule)
     if type_ == names.DELIVERED and outcome.delivery is not None:
         if outcome.schedule is not None and outcome.schedule.unplaced and not outcome.delivery.composed:
-            return Condition(type_, "Unknown", "NotReached", f"waits for {names.SCHEDULED}")
+            return not_reached(type_, names.SCHEDULED)
         return _delivered(outcome.delivery, status.holder(outcome))
     return None
 

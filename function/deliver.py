@@ -95,7 +95,7 @@ def _taken_over(seen: Seen, composed: Sequence[Composed], schedule: Schedule) ->
         return {_remote(item.manifest) for item in composed}
     groups = {(group.pipeline, group.id): group for group in schedule.groups}
     return {
-        (placement.destination, *_named(document.manifest))
+        (placement.destination, *_identity(document.manifest))
         for placement in schedule.placements
         if (group := groups.get((placement.pipeline, placement.group_id)))
         for document in group.documents
@@ -104,11 +104,12 @@ def _taken_over(seen: Seen, composed: Sequence[Composed], schedule: Schedule) ->
 
 
 def _remote(manifest: JsonObject) -> tuple[Any, ...]:
-    """The Destination of an Object, and what tells the object there from all others."""
-    return _place(manifest)[1], *_named(lookup(manifest, "spec", "forProvider", "manifest"))
+    """The Destination of an Object, and which object is there."""
+    return _place(manifest)[1], *_identity(lookup(manifest, "spec", "forProvider", "manifest"))
 
 
-def _named(manifest: Any) -> tuple[Any, ...]:
+def _identity(manifest: Any) -> tuple[Any, ...]:
+    """What tells an object from all others of its cluster."""
     metadata = lookup(manifest, "metadata")
     named = (lookup(metadata, "namespace"), lookup(metadata, "name"))
     return lookup(manifest, "apiVersion"), lookup(manifest, "kind"), *named

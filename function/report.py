@@ -18,7 +18,7 @@ from function import beacon, status, structs
 from function.api import names
 from function.api.errors import shorten
 from function.api.fields import seconds
-from function.conditions import decided
+from function.conditions import decided, not_reached
 from function.model import (
     Condition,
     Outcome,
@@ -156,10 +156,7 @@ def _kept_conditions(req: fnv1.RunFunctionRequest, new: Condition, step: str) ->
                 type_, status, fields.get("reason", ""), shorten(fields.get("message", ""), _SENTENCE)
             )
     kept[new.type] = new
-    not_reached = (
-        Condition(t, "Unknown", "NotReached", f"waits for {new.type}") for t in names.CONDITIONS if t not in kept
-    )
-    return tuple(sorted((*kept.values(), *not_reached), key=lambda c: names.CONDITIONS.index(c.type)))
+    return tuple(kept.get(type_) or not_reached(type_, new.type) for type_ in names.CONDITIONS)
 
 
 def _ready(seen: Seen, outcome: Outcome) -> bool:

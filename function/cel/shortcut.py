@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from function.cel.syntax import Call, Constant, Container, Ident, Node, Select
@@ -71,7 +72,7 @@ def _index(operand: Node, key: Node) -> Shortcut | None:
     return lambda find: _own(find((*path, value))) if type(value := one(find)) is str else UNKNOWN
 
 
-def _both(left: Node, right: Node, kinds: tuple[type, ...], give: Callable[[Any, Any], Any]) -> Shortcut | None:
+def _both(give: Callable[[Any, Any], Any], kinds: tuple[type, ...], left: Node, right: Node) -> Shortcut | None:
     """Of two values of the same type, which is one of these."""
     one, other = of(left), of(right)
     if one is None or other is None:
@@ -82,10 +83,6 @@ def _both(left: Node, right: Node, kinds: tuple[type, ...], give: Callable[[Any,
         return _own(give(a, b)) if type(a) is type(b) and type(a) in kinds else UNKNOWN
 
     return both
-
-
-def _of_two(give: Callable[[Any, Any], Any], *kinds: type) -> Callable[[Node, Node], Shortcut | None]:
-    return lambda left, right: _both(left, right, kinds, give)
 
 
 def _int(operand: Node) -> Shortcut | None:
@@ -146,20 +143,20 @@ def _chosen(condition: Node, then: Node, otherwise: Node) -> Shortcut | None:
 
 
 _CALLS: Final[dict[str, Callable[..., Shortcut | None]]] = {
-    "_==_": _of_two(operator.eq, str, int, bool),
-    "_!=_": _of_two(operator.ne, str, int, bool),
-    "_<_": _of_two(operator.lt, int),
-    "_<=_": _of_two(operator.le, int),
-    "_>_": _of_two(operator.gt, int),
-    "_>=_": _of_two(operator.ge, int),
-    "_+_": _of_two(operator.add, int, str),
-    "_-_": _of_two(operator.sub, int),
-    "_*_": _of_two(operator.mul, int),
+    "_==_": partial(_both, operator.eq, (str, int, bool)),
+    "_!=_": partial(_both, operator.ne, (str, int, bool)),
+    "_<_": partial(_both, operator.lt, (int,)),
+    "_<=_": partial(_both, operator.le, (int,)),
+    "_>_": partial(_both, operator.gt, (int,)),
+    "_>=_": partial(_both, operator.ge, (int,)),
+    "_+_": partial(_both, operator.add, (int, str)),
+    "_-_": partial(_both, operator.sub, (int,)),
+    "_*_": partial(_both, operator.mul, (int,)),
     "int": _int,
     "_[_]": _index,
     "!_": _not,
     "@in": _among,
-    "startsWith": _of_two(str.startswith, str),
+    "startsWith": partial(_both, str.startswith, (str,)),
     "_&&_": lambda left, right: _decided(left, right, by=False),
     "_||_": lambda left, right: _decided(left, right, by=True),
     "_?_:_": _chosen,

@@ -61,5 +61,5 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _conditions(listed: Any) -> dict[str, Any]:
-    keyed = {f"k:{json.dumps({'type': each['type']}, separators=(',', ':'))}": _fields(each) for each in listed}
-    return {key: {".": {}, **fields} for key, fields in keyed.items()}
+    keys = [json.dumps({"type": each["type"]}, separators=(",", ":")) for each in listed]
+    return {f"k:{key}": {".": {}, **_fields(each)} for key, each in zip(keys, listed, strict=True)}

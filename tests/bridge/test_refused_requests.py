@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bridgeworld import CACHES
+from bridgeworld import CACHES, failing
 from fakehttp import Fault
 from mirrorworld import CREATING, READY, REQUESTS, SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 
@@ -196,12 +196,11 @@ def test_a_copied_secret_that_somebody_edits_holds_up_no_status():
 
 def test_a_connection_secret_that_may_not_be_read_holds_up_no_status():
     with mirrored_world("eu-1", eu_1={"replies": {"connectionSecrets": True}}) as one:
-        path = kinds.SECRET.path(TEAM, "orders-connection")
-        one.clusters["eu-1"].fault = lambda request: Fault(status=403 if request.path == path else 0)  # type: ignore[method-assign]
-        one.request()
-        one.placed()
-        one.becomes("eu-1", SYNCED, READY)
-        one.until("it is told", lambda: one.said().get("ready") == "True")
+        with failing(one.clusters["eu-1"], kinds.SECRET.path(TEAM, "orders-connection"), status=403):
+            one.request()
+            one.placed()
+            one.becomes("eu-1", SYNCED, READY)
+            one.until("it is told", lambda: one.said().get("ready") == "True")
         assert one.said()["message"].startswith(
             "it is ready; cannot read Secret team-a/orders-connection on cluster eu-1"
         )

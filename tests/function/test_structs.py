@@ -23,13 +23,14 @@ def struct(body: dict[str, Any]) -> struct_pb2.Struct:
 
 
 def test_a_manifest_has_all_but_its_field_managers() -> None:
+    metadata = {"name": "a", "labels": {"managedFields": "a label"}, "generation": 3}
     body = {
         "kind": "Thing",
-        "metadata": {"name": "a", "labels": {"managedFields": "a label"}, "generation": 3},
+        "metadata": metadata,
         "spec": {"managedFields": NOTED, "metadata": {"managedFields": NOTED}},
         "managedFields": NOTED,
     }
-    noted = {**body, "metadata": {**body["metadata"], "managedFields": NOTED}}  # type: ignore[dict-item]
+    noted = {**body, "metadata": {**metadata, "managedFields": NOTED}}
     assert structs.manifest(struct(noted), "it") == body
     assert structs.plain(struct(noted), "it") == noted
 
