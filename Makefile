@@ -82,6 +82,10 @@ push: $(READY) ## Push build/*.xpkg as one package, and the chart, to REGISTRY=<
 audit: ## Ask the vulnerability service about every dependency that is pinned; one that fails for another reason says so
 	@requirements/audit.sh
 
+.PHONY: scan
+scan: $(READY) ## Scan the image, or RUNTIME=<docker save's file>, and what is applied: secrets, misconfigurations, vulnerabilities
+	@PYTHONPATH=tests $(BIN)/python -m testbed.scan $(RUNTIME)
+
 .PHONY: testbed
 testbed: $(READY) ## Bring up etcd, an API server, Crossplane and Kratix on this machine (Linux, root); NAME and PROFILE
 	@PYTHONPATH=tests $(BIN)/python -m testbed up --name $(NAME) --profile $(PROFILE)

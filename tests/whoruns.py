@@ -53,7 +53,10 @@ ELSEWHERE: Mapping[str, By | Ci | Nobody] = {
         "tests/fleet/test_fleet_requests.py::test_requests_come_while_the_bridge_is_killed", "with others"
     ),
     "make tutorials": By(f"{_TUTORIALS}::test_a_tutorial_works_as_it_says", "this is what it runs"),
-    "make audit": Ci(".github/workflows/ci.yml", "audit"),
+    "make audit": By("tests/e2e/test_scan.py::test_every_dependency_is_audited", "with a service on loopback"),
+    "make scan": By(
+        "tests/e2e/test_scan.py::test_nothing_is_found_in_ours", "not by make, with a database on loopback"
+    ),
     "make xpkg": By("tests/e2e/test_node.py::test_the_function_is_cores_own_deployment", "it installs that package"),
     "make xpkg RUNTIME=image.tar": Ci(".github/workflows/build.yml", "xpkg"),
     "make update": Nobody("it writes into this repository; tests hold all that it writes to what it would write"),

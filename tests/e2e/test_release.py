@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import socket
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import registries
 
 from testbed import package, release, tools
 from testbed.versions import CRANE
@@ -24,21 +23,8 @@ _VERSION = "v0.1.0"
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry on loopback, and a folder in it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    disk = tmp_path_factory.mktemp("registry")
-    serve = [tools.find(CRANE), "registry", "serve", f"--address={address}", f"--disk={disk}"]
-    process = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 120
-        while subprocess.run([tools.find(CRANE), "catalog", address], capture_output=True, check=False).returncode:
-            assert time.monotonic() < until, "the registry answers"
-            time.sleep(0.2)
+    with registries.served(tmp_path_factory.mktemp("registry")) as address:
         yield f"{address}/kratix"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def _runtime(into: Path, architecture: str) -> Path:

@@ -99,7 +99,7 @@ def _go(module: Module, arguments: Sequence[str], *, purpose: str, environment: 
     done = subprocess.run(
         [_toolchain(where / "go.mod"), *arguments],
         cwd=where,
-        env={**os.environ, "GOTOOLCHAIN": "local", **environment},
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOEXPERIMENT": module.experiment, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -23,6 +23,7 @@ class Module:
         files: The folders of the module that the testbed reads: CRDs, charts, roles.
         follows: The module whose versions it takes of what both require, where its own are older: what is compiled for one
             then serves both.
+        experiment: Of Go's experiments, the one that it is written for.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Module:
     staging: str = ""
     files: tuple[str, ...] = ()
     follows: str = ""
+    experiment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,23 @@ _PROVIDER_KUBERNETES = Module(
 # Reads the workflows of CI as their forge does, as far as that can be known without it.
 _ACTIONLINT = Module(name="actionlint", path="github.com/rhysd/actionlint", version="v1.7.12")
 
+# Scans the image and what is applied. It brings its checks, so that it needs no service but for known vulnerabilities.
+_TRIVY = Module(
+    name="trivy",
+    path="github.com/aquasecurity/trivy",
+    version="v0.74.0",
+    stamps=("github.com/aquasecurity/trivy/pkg/version/app.ver",),
+    experiment="jsonv2",
+)
+# Makes the database of vulnerabilities that Trivy reads: here a small one, of what a test plants.
+_TRIVY_DB = Module(
+    name="trivy-db",
+    path="github.com/aquasecurity/trivy-db",
+    version="v0.0.0-20260813095258-0e0340a01b57",
+    follows="trivy",
+    experiment="jsonv2",
+)
+
 CROSSPLANE_CORE = Tool("crossplane-core", "CROSSPLANE_CORE", _CORE, "cmd/crossplane")
 CROSSPLANE_CLI = Tool("crossplane-cli", "CROSSPLANE_CLI", _CLI, "cmd/crossplane")
 ETCD = Tool("etcd", "ETCD", _ETCD)
@@ -121,12 +140,15 @@ KRATIX_ADAPTER = Tool("kratix-adapter", "KRATIX_ADAPTER", _KRATIX, "work-creator
 YQ = Tool("yq", "YQ", _YQ)
 PROVIDER_KUBERNETES = Tool("provider-kubernetes", "PROVIDER_KUBERNETES", _PROVIDER_KUBERNETES, "cmd/provider")
 ACTIONLINT = Tool("actionlint", "ACTIONLINT", _ACTIONLINT, "cmd/actionlint")
+TRIVY = Tool("trivy", "TRIVY", _TRIVY, "cmd/trivy")
+TRIVY_DB = Tool("trivy-db", "TRIVY_DB", _TRIVY_DB, "cmd/trivy-db")
 
 # What `make test` needs: `crossplane render` with the real core as its engine, helm for its chart, and a look at workflows.
 RENDER = (CROSSPLANE_CORE, CROSSPLANE_CLI, HELM, ACTIONLINT)
-# The whole testbed; Kubernetes first, as it takes longest.
+# The whole testbed; Kubernetes and Trivy first, as they take longest.
 TESTBED = (
     *(KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBELET, KUBECTL),
+    *(TRIVY, TRIVY_DB),
     *(ETCD, CRANE, HELM, CROSSPLANE_CORE, CROSSPLANE_CLI),
     *(KRATIX_MANAGER, KRATIX_ADAPTER, YQ, PROVIDER_KUBERNETES, ACTIONLINT),
 )
