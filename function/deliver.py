@@ -180,20 +180,23 @@ def _carries(there: Any, wanted: Any) -> bool:
 
 
 def hold(seen: Seen, *, waiting: bool) -> Delivery | None:
-    """What was delivered, as it was: rebuilt from what is observed, whose spec is this function's alone (rule 1).
+    """What was delivered, as it was (rule 1).
 
     Args:
         waiting: Crossplane will call again in this same reconcile, so nothing of this answer is applied.
 
     Returns:
-        None where something was composed as itself: Crossplane then changes nothing, which needs no field managers.
+        None where that cannot be told: Crossplane then has to change nothing.
     """
     return _kept_as_it_was(seen) if waiting or can_hold(seen) else None
 
 
 def can_hold(seen: Seen) -> bool:
-    """Whether what was delivered can be kept as it was without making it anew."""
-    return not any(_is_composed(observed) for observed in seen.observed.values())
+    """Whether what was delivered can be kept as it was without making it anew.
+
+    A spec that is this function's alone can; of what was composed as itself it must be noted what Crossplane applied.
+    """
+    return all(not _is_composed(observed) or intent.is_known(observed.manifest) for observed in seen.observed.values())
 
 
 def _kept_as_it_was(seen: Seen, made: Sequence[Composed] = ()) -> Delivery:

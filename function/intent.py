@@ -24,12 +24,10 @@ def of(observed: JsonObject) -> dict[str, Any]:
 
     Where no field manager is noted, as in what a file holds, that is all but the status and what only a server sets.
     """
-    entries = [entry for entry in objects(lookup(observed, "metadata", "managedFields")) if entry.get("manager")]
-    if entries:
+    if _noted(observed):
         fields: dict[str, Any] = {}
-        for entry in entries:
-            if str(entry["manager"]).startswith(_MANAGER) and entry.get("operation") == "Apply":
-                fields = _both(fields, entry.get("fieldsV1"))
+        for applied in _applied(observed):
+            fields = _both(fields, applied)
         made = _owned(observed, fields) if fields else {}
     else:
         made = dict(observed)
@@ -38,6 +36,23 @@ def of(observed: JsonObject) -> dict[str, Any]:
     named = {field: value for field in ("name", "namespace") if (value := lookup(observed, "metadata", field))}
     made = {field: value for field, value in made.items() if field not in ("metadata", "status")}
     return {"apiVersion": observed.get("apiVersion"), "kind": observed.get("kind"), **made, "metadata": kept | named}
+
+
+def is_known(observed: JsonObject) -> bool:
+    """Whether an API server has noted what Crossplane applied of an object."""
+    return any(True for _ in _applied(observed))
+
+
+def _applied(observed: JsonObject) -> Iterator[Mapping[str, Any]]:
+    for entry in _noted(observed):
+        fields = entry.get("fieldsV1")
+        crossplanes = str(entry["manager"]).startswith(_MANAGER) and entry.get("operation") == "Apply"
+        if crossplanes and isinstance(fields, Mapping):
+            yield fields
+
+
+def _noted(observed: JsonObject) -> list[Mapping[str, Any]]:
+    return [entry for entry in objects(lookup(observed, "metadata", "managedFields")) if entry.get("manager")]
 
 
 def _both(one: Mapping[str, Any], other: object) -> dict[str, Any]:

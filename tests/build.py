@@ -129,7 +129,9 @@ def applied(req: fnv1.RunFunctionRequest, rsp: fnv1.RunFunctionResponse, **statu
         del after.observed.resources[key]
     for key, resource in rsp.desired.resources.items():
         body = structs.plain(resource.resource, key)
-        body["metadata"] = {**body["metadata"], "generation": 1, "uid": f"uid-{key}"}
+        before = structs.plain(req.observed.resources[key].resource, key) if key in req.observed.resources else {}
+        noted = {name: value for name, value in before.get("metadata", {}).items() if name == "managedFields"}
+        body["metadata"] = {**body["metadata"], **noted, "generation": 1, "uid": f"uid-{key}"}
         body.update(copy.deepcopy(status))
         after.observed.resources[key].resource.Clear()
         structs.fill(after.observed.resources[key].resource, body)

@@ -125,6 +125,25 @@ def stored(body: JsonObject, existing: JsonObject | None) -> JsonObject:
     return {**body, "metadata": metadata}
 
 
+def noted(body: JsonObject, manager: str, applied: JsonObject) -> JsonObject:
+    """An object as the API server shows it: with the fields that an owner applied, in the form of KEP-555."""
+    metadata = {field: value for field, value in applied["metadata"].items() if field not in ("name", "namespace")}
+    fields = {field: value for field, value in applied.items() if field not in ("apiVersion", "kind", "metadata")}
+    owned = {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": body["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _steps({**fields, "metadata": metadata}),
+    }
+    return {**body, "metadata": {**body["metadata"], "managedFields": [owned]}}
+
+
+def _steps(value: object) -> JsonObject:
+    """The fields below a value; a list is one, as `applied` takes it."""
+    return {f"f:{key}": _steps(inner) for key, inner in value.items()} if isinstance(value, Mapping) else {}
+
+
 def conditioned(existing: object, *conditions: JsonObject) -> list[JsonObject]:
     """A list of conditions with these set: in place where the type is there already, else at the end."""
     found = {c.get("type"): c for c in existing if isinstance(c, Mapping)} if isinstance(existing, list) else {}

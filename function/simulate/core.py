@@ -17,12 +17,13 @@ from function import structs
 from function.api import names
 from function.model import JsonObject, lookup, objects
 from function.simulate import steps
-from function.simulate.cluster import Cluster, Ref, applied, conditioned, stored
+from function.simulate.cluster import Cluster, Ref, applied, conditioned, noted, stored
 from function.simulate.errors import PipelineError
 from function.simulate.scope import is_cluster_scoped
 from function.simulate.steps import Call, Rounds, Step
 
 COMPOSITE_LABEL = "crossplane.io/composite"
+_OWNER = "apiextensions.crossplane.io/composed"  # and a digest of the XR
 _SYSTEM_CONDITIONS = ("Ready", "Synced", "Healthy", "UpToDate", "Responsive")
 _STATUS = {fnv1.STATUS_CONDITION_TRUE: "True", fnv1.STATUS_CONDITION_FALSE: "False"}
 _LOST = "A fatal error occurred before the status of this condition could be determined."
@@ -106,7 +107,9 @@ def _observed(state: State) -> fnv1.RunFunctionRequest:
     for key, ref in sorted(state.composed.items()):
         body = state.cluster.get(ref)
         if body is not None:
-            structs.fill(base.observed.resources[key].resource, body)
+            applied_last = state.intent.get(key)
+            shown = body if applied_last is None else noted(body, _OWNER, applied_last)
+            structs.fill(base.observed.resources[key].resource, shown)
     base.desired.SetInParent()
     base.context.SetInParent()
     return base

@@ -17,12 +17,12 @@ from typing import Any
 import yaml
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from bench.stored import as_stored
 from function import fn
 from function.api import names
 from function.api.output import Output
 from function.model import Host, Requirement
 from function.simulate import Cluster, Step, core, kubelet, settle, start
+from stored import as_stored
 
 Manifest = dict[str, Any]
 

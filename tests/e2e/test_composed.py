@@ -1,17 +1,18 @@
-"""`deliver.as: Composed` through the real core: what is held while pipelines run is held without taking a field over."""
+"""`deliver.as: Composed` through the real core: what is held is held without taking a field over."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from developer import Manifest, Request, namespace, open_xrd, pipeline
 
-from testbed.cluster import eventually
+from testbed.cluster import Cluster, eventually
 from testbed.profiles import Testbed
 
-_TEAM = "team-composed"
+_TEAM, _OTHER_TEAM = "team-composed", "team-denied"
 _GROUP = "composed.example.org"
 _QUIET = 8.0  # seconds
 _OURS = "apiextensions.crossplane.io/composed"
@@ -43,6 +44,7 @@ def _composition(*, when: str, pipelines: Any) -> Manifest:
         "apiVersion": "kratix.fn.crossplane.io/v1beta1",
         "kind": "PromiseInput",
         "promise": {"name": "shop", "spec": {}},
+        "checks": [{"name": "small", "expression": "request.spec.size < 9"}],
         "documents": [{"name": "web", "when": when, "manifest": _DEPLOYMENT}],
         "workflow": {"pipelines": pipelines, "image": "registry.example.org/function-kratix:v1"},
         "deliver": {"as": "Composed"},
@@ -71,32 +73,61 @@ def _cores(deployment: Manifest) -> Any:
     return entry["fieldsV1"]
 
 
-def test_what_is_held_while_a_pipeline_runs_keeps_its_fields_and_their_owners(crossplane: Testbed) -> None:
-    cluster = crossplane.plane.cluster
-    cluster.apply(namespace(_TEAM), _XRD, _composition(when="request.spec.size == 1", pipelines="None"))
+def _shop(team: str, size: int) -> Manifest:
+    metadata = {"name": "one", "namespace": team}
+    return {"apiVersion": f"{_GROUP}/v1", "kind": "Shop", "metadata": metadata, "spec": {"size": size}}
+
+
+def _delivered(cluster: Cluster, team: str) -> tuple[Request, Callable[[], Manifest]]:
+    """A request of size 1 that is delivered, and a way to its Deployment, which somebody has scaled."""
+    cluster.apply(namespace(team), _XRD, _composition(when="request.spec.size < 9", pipelines="None"))
     eventually("the XRD's API is served", lambda: cluster.serves(f"{_GROUP}/v1", "Shop"), timeout=60)
-    metadata = {"name": "one", "namespace": _TEAM}
-    request = Request(
-        cluster, {"apiVersion": f"{_GROUP}/v1", "kind": "Shop", "metadata": metadata, "spec": {"size": 1}}
-    )
+    request = Request(cluster, _shop(team, 1))
 
     def there() -> Manifest:
-        return cluster.get("apps/v1", "Deployment", "web", _TEAM) or {}
+        return cluster.get("apps/v1", "Deployment", "web", team) or {}
 
     eventually("the Deployment is composed", there, timeout=60, show=request.seen)
-    scaled = {"spec": {"replicas": 3}, "metadata": {"name": "web", "namespace": _TEAM, "labels": {"by": "hand"}}}
+    scaled = {"spec": {"replicas": 3}, "metadata": {"name": "web", "namespace": team, "labels": {"by": "hand"}}}
     cluster.patch({"apiVersion": "apps/v1", "kind": "Deployment", **scaled})
     time.sleep(_QUIET)
+    assert there()["spec"]["replicas"] == 3
+    return request, there
+
+
+def _is_held(before: Manifest, after: Manifest, request: Request) -> None:
+    assert request.condition("Synced")["status"] == "True", "nothing else of the pipeline is frozen"
+    assert request.condition("Delivered")["reason"] == "Held"
+    assert (after["spec"], _cores(after)) == (before["spec"], _cores(before))
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_what_is_held_while_a_pipeline_runs_keeps_its_fields_and_their_owners(crossplane: Testbed) -> None:
+    cluster = crossplane.plane.cluster
+    request, there = _delivered(cluster, _TEAM)
     before = there()
-    assert before["spec"]["replicas"] == 3
     stage = pipeline("stage", {"image": "registry.example.org/stage:v1"})
     cluster.apply(_composition(when="request.spec.size == 2", pipelines=[stage]))
     request.until("WorkflowCompleted", "False", reason="Running", timeout=60)
     eventually("the Job is composed", lambda: cluster.list("batch/v1", "Job", _TEAM), timeout=60, show=request.seen)
     time.sleep(_QUIET)
-    after = there()
-    assert request.condition("Synced")["status"] == "True"
-    assert request.condition("Delivered")["reason"] == "Held"
-    assert (after["spec"], _cores(after)) == (before["spec"], _cores(before))
-    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    _is_held(before, there(), request)
+    request.delete()
+
+
+def test_what_a_gate_denies_now_keeps_its_fields_and_their_owners(crossplane: Testbed) -> None:
+    request, there = _delivered(crossplane.plane.cluster, _OTHER_TEAM)
+    before = there()
+    request.apply(_shop(_OTHER_TEAM, 9))
+    request.until("ChecksPassed", "False", reason="Denied", timeout=60)
+    time.sleep(_QUIET)
+    _is_held(before, there(), request)
+    request.apply(_shop(_OTHER_TEAM, 2))
+    request.until("ChecksPassed", "True", timeout=60)
+
+    def size() -> Any:
+        return there()["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+
+    eventually("it goes on from there", lambda: size() == "2", timeout=60, show=request.seen)
+    assert there()["spec"]["replicas"] == 3
     request.delete()

@@ -14,6 +14,7 @@ import build
 from function import structs
 from function.api import names
 from function.fn import run
+from stored import as_stored
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Loss:
     spec: Mapping[str, Any] = field(default_factory=dict)
     condition: tuple[str, str, str] = ("", "", "")
     promise: Mapping[str, Any] | None = None
+
+    def world(self) -> list[dict[str, Any]]:
+        """What there is then."""
+        there = without(*self.gone)
+        return [{**item, **self.promise} if self.promise and item["kind"] == "Promise" else item for item in there]
 
 
 LOSSES: dict[str, Loss] = {
@@ -64,10 +70,7 @@ LOSSES: dict[str, Loss] = {
 def test_rule_1_nothing_delivered_is_dropped(mode: str, name: str) -> None:
     loss = LOSSES[name]
     before = delivered(mode)
-    world = [
-        {**item, **loss.promise} if loss.promise and item["kind"] == "Promise" else item for item in without(*loss.gone)
-    ]
-    rsp = run(answered(changed(before, **loss.spec), world), build.HOST)
+    rsp = run(answered(changed(before, **loss.spec), loss.world()), build.HOST)
 
     if loss.condition[0]:
         assert build.conditions(rsp)[loss.condition[0]] == loss.condition[1:], loss.reason
@@ -76,6 +79,22 @@ def test_rule_1_nothing_delivered_is_dropped(mode: str, name: str) -> None:
     if name != "pipelines-appear":  # their Job must be composed, beside documents that the input makes again
         assert mode != "Composed", "what was composed as itself cannot be rebuilt, so the result must be fatal"
     assert specs(delivery(rsp)) == specs(before.observed.resources), loss.reason
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_rule_1_what_was_composed_as_itself_is_held_as_crossplane_applied_it(name: str) -> None:
+    """On a real cluster, whose API server notes who applied which field."""
+    loss = LOSSES[name]
+    delivered_as_itself = delivered("Composed")
+    before = as_stored(delivered_as_itself)
+    for resource in before.observed.resources.values():
+        resource.resource.fields["data"].struct_value.fields["theirs"].string_value = "not Crossplane's"
+    rsp = run(answered(changed(before, **loss.spec), loss.world()), build.HOST)
+
+    assert not build.fatal(rsp), "nothing else of the pipeline is frozen"
+    kind, *rest = loss.condition if loss.condition[0] else ("Delivered", "True", "Delivered")
+    assert build.conditions(rsp)[kind] == tuple(rest), loss.reason
+    assert specs(delivery(rsp)) == specs(delivered_as_itself.observed.resources), loss.reason
 
 
 @pytest.mark.parametrize("mode", ["WorkPlacement", "Object"])
@@ -100,11 +119,8 @@ def test_rule_1_unanswered_requirements_drop_nothing(mode: str) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_rule_1_a_new_xr_composes_nothing_and_says_why(mode: str, name: str) -> None:
     loss = LOSSES[name]
-    world = [
-        {**item, **loss.promise} if loss.promise and item["kind"] == "Promise" else item for item in without(*loss.gone)
-    ]
     body = build.xr(spec={"env": "dev", "size": 1, **loss.spec})
-    rsp = run(build.resolved(build.request(body, given(mode)), world), build.HOST)
+    rsp = run(build.resolved(build.request(body, given(mode)), loss.world()), build.HOST)
     assert not delivery(rsp), loss.reason
     assert not build.fatal(rsp), "a later call can mend it"
     assert rsp.desired.composite.ready == fnv1.READY_FALSE
