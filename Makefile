@@ -83,7 +83,7 @@ audit: ## Ask the vulnerability service about every dependency that is pinned; o
 	@requirements/audit.sh
 
 .PHONY: scan
-scan: $(READY) ## Scan the image, or RUNTIME=<docker save's file>, and what is applied: secrets, misconfigurations, vulnerabilities
+scan: $(READY) ## Scan the image, or RUNTIME=<docker save's file>, and what is applied, with Trivy (Linux, root)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.scan $(RUNTIME)
 
 .PHONY: testbed
