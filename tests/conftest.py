@@ -24,6 +24,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write golden files anew from what the code does now")
+    parser.addoption("--failed-files", action="store_true", help="run the files whole in which a test failed last time")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--failed-files` does: tests on one testbed go on from what those before them in their file did."""
+    failed = config.cache.get("cache/lastfailed", {}) if config.getoption("--failed-files") and config.cache else {}
+    if files := {str(nodeid).partition("::")[0] for nodeid in failed}:
+        others = [item for item in items if item.nodeid.partition("::")[0] not in files]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture

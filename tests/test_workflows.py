@@ -149,7 +149,7 @@ _TESTBEDS = [
 RUNS: dict[str, tuple[list[str], str, int, list[str]]] = {
     "all": ([], "", 0, ["check", "demo", *_TESTBEDS, "test"]),
     "testbeds": (["testbeds"], "", 0, _TESTBEDS),
-    "once more": (["testbeds"], "e2e", 0, ["programs", "e2e", "e2e ARGS=--last-failed", *_TESTBEDS[2:]]),
+    "once more": (["testbeds"], "e2e", 0, ["programs", "e2e", "e2e ARGS=--failed-files", *_TESTBEDS[2:]]),
     "not the soak": (["testbeds"], _TESTBEDS[-1], 2, _TESTBEDS),
     "another": (["testbed"], "", 2, []),
 }
