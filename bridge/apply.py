@@ -86,6 +86,9 @@ class Applier:
 
     Args:
         dry_run: Ask the server what would change, and change nothing.
+
+    Attributes:
+        is_dry: So it is.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Applier:
         self.cluster = cluster
         self.owner = owner
         self.discovery = discovery or Discovery(cluster)
-        self._dry_run = dry_run
+        self.is_dry = dry_run
         self._applied: dict[Ref, _Applied] = {}
         self._lock = threading.Lock()
 
@@ -144,7 +147,7 @@ class Applier:
             "kind": "DeleteOptions",
             "preconditions": {"uid": there.uid, "resourceVersion": there.version},
         }
-        if self._dry_run:
+        if self.is_dry:
             body["dryRun"] = ["All"]  # in the query it is not looked at where there is a body, and the object would go
         try:
             self.cluster.request("DELETE", path, body=body, doing=doing)
@@ -245,7 +248,7 @@ class Applier:
         **metadata: str,
     ) -> Result:
         query = {"fieldManager": self.owner.manager, "fieldValidation": "Strict"}
-        if self._dry_run:
+        if self.is_dry:
             query["dryRun"] = "All"
         # With its UID, an object that was deleted and made anew by somebody is not touched.
         place = {**marked["metadata"], **metadata, **({"uid": there.uid} if there else {})}
@@ -263,7 +266,7 @@ class Applier:
                 self.discovery.forget(resource.api_version, resource.kind)
             self._explain(error)
         now = seen(answer.body)
-        if self._dry_run:
+        if self.is_dry:
             return Result(
                 which, "changed" if there else "created", changes(there.manifest if there else {}, now.manifest)
             )

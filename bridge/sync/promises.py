@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.errors import ClusterError, ConflictError, ForeignError
-from bridge.sync import kept, kinds, xrs
+from bridge.sync import kept, kinds, standing, xrs
 from bridge.sync.board import Outcome
 from bridge.sync.kept import Made
 from bridge.sync.platform import Platform
@@ -104,7 +104,7 @@ def _brought(site: Site, scene: _Scene) -> tuple[Outcome, float | None, bool]:
     refused, kept_ = _reasons(planned.refused, scene.name), _reasons(planned.kept, scene.name)
     # XRDs before Compositions, as in `Publication.manifests`.
     published = [each for each in planned.published if each.promise.name == scene.name]
-    wrote = [_publish(site, each) for each in published]
+    wrote = [_publish(site, each, scene.own) for each in published]
     stay = _unpublish(site, scene, planned)
     _sweep(site, scene.name, published, refused=bool(refused))
     before = site.board.read_one("Promise", scene.name)
@@ -128,12 +128,15 @@ def _reasons(verdicts: Sequence[Any], name: str) -> tuple[str, ...]:
     return tuple(verdict.reason for verdict in verdicts if verdict.promise == name)
 
 
-def _publish(site: Site, published: Publication) -> bool:
+def _publish(site: Site, published: Publication, own: kept.Promise | None) -> bool:
     """Apply both; whether one of them was not as it should be."""
     xrd, composition = published.manifests
+    there = site.seen(kinds.COMPOSITION, composition["metadata"]["name"])
+    if own is not None and there is not None:
+        standing.stay(site, own, there.seen.manifest, composition)
     results = (
         site.apply(dict(xrd), site.seen(kinds.XRD, xrd["metadata"]["name"])),
-        site.apply(dict(composition), site.seen(kinds.COMPOSITION, composition["metadata"]["name"])),
+        site.apply(dict(composition), there),
     )
     return any(result.action != "unchanged" for result in results)
 

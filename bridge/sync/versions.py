@@ -257,7 +257,7 @@ def _select(site: Site, xr: _Object, plan: Plan, member: Member) -> None:
         return
     if not wanted and not _is_ours(xr):
         return
-    _steer(site, xr, wanted, pinned=bool(member.pinned))
+    steer(site, xr, wanted, pinned=bool(member.pinned))
 
 
 def keep(site: Site, xr: _Object) -> None:
@@ -267,7 +267,7 @@ def keep(site: Site, xr: _Object) -> None:
         ClusterError: Something that may work later.
     """
     if progress.selected(xr) and not _is_ours(xr) and "crossplane" in owned(xr, site.applier.owner.manager, "spec"):
-        _steer(site, xr, progress.selected(xr), pinned=False)  # `reconcile` says so of what is
+        steer(site, xr, progress.selected(xr), pinned=False)  # `reconcile` says so of what is
 
 
 def selecting(version: str) -> dict[str, Any]:
@@ -275,7 +275,15 @@ def selecting(version: str) -> dict[str, Any]:
     return {"compositionRevisionSelector": {"matchLabels": {PROMISE_VERSION_LABEL: version}}} if version else {}
 
 
-def _steer(site: Site, xr: _Object, version: str, *, pinned: bool) -> None:
+def steer(site: Site, xr: _Object, version: str, *, pinned: bool) -> None:
+    """Have an XR select a version.
+
+    Args:
+        pinned: A ResourceBinding says so.
+
+    Raises:
+        ClusterError: Something that may work later.
+    """
     metadata = xr["metadata"]
     marks = {PINNED_ANNOTATION: "true"} if pinned else {}
     found = site.applier.discovery.find(str(xr["apiVersion"]), str(xr["kind"]))

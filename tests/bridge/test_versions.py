@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from fakeapi import Fault
 from mirrorworld import SYNCED, TEAM, Mirrored, mirrored, mirrored_world
 from versionworld import ROLLOUT, binding, births, rollout, runs, selected, told, until
 
-from bridge.sync import bindings, kinds, requests, versions
+from bridge.sync import bindings, kinds, requests, standing, versions
 from bridge.sync.site import Task
 
 BROKEN = {"type": "WorkflowCompleted", "status": "False", "reason": "PipelineFailed", "message": "pipeline x failed"}
@@ -123,6 +124,57 @@ def test_a_roll_out_goes_in_waves_over_clusters_and_stops_on_a_failure():
         for name in ("one", "two"):
             runs(world, where[name], "v1.0.0", name=name)
         until(world, "all are back", lambda: on() == dict.fromkeys(where, v1))
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+def test_no_xr_follows_a_version_that_comes_at_once_with_its_roll_out(one: Mirrored, failures: int):
+    """Or before the bridge, on a busy cluster, has selected for all XRs the version that they are on."""
+    one.request()
+    one.placed()
+    runs(one, "eu-1", "v1.0.0")
+    one.settled()
+    api = one.clusters["eu-1"]
+    before = len(api.requests)
+    api.fail(*[Fault("write", 500)] * failures)
+    waves = json.dumps({"version": "v2.0.0", "waves": [{"of": "nobody"}]})
+    one.put(mirrored(annotations={ROLLOUT: waves}, labels={"kratix.io/promise-version": "v2.0.0"}))
+
+    def written() -> list[str]:
+        with api.changed:
+            return [each.path.rpartition("/")[2] for each in api.requests[before:] if each.method == "PATCH"]
+
+    [name] = [key.name for key in api.there(kinds.COMPOSITION)]
+    one.until("the new version is published", lambda: name in written(), show=written)
+    held_back = written()[: written().index(name)]
+    assert held_back.count("orders") > failures, held_back
+    assert selected(one, "eu-1") == "v1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("dry", "before", "after", "asks"),
+    [
+        (False, "v1.0.0", "v2.0.0", True),
+        (True, "v1.0.0", "v2.0.0", False),
+        (False, "v1.0.0", "v1.0.0", False),
+        (False, "", "v2.0.0", False),
+    ],
+    ids=["another", "dry run", "the same", "the first"],
+)
+def test_xrs_are_asked_for_only_where_another_version_comes(
+    one: Mirrored, dry: bool, before: str, after: str, asks: bool
+):
+    one.request()
+    one.placed()
+    rollout(one, "v1.0.0", {})
+    one.settled()
+    site = one.bridge.fleet.sites["eu-1"]
+    promise = one.bridge.platform.promise("cache", site.spec)
+    assert promise is not None
+    site.applier.is_dry = dry
+    there, wanted = ({"metadata": {"labels": {"kratix.io/promise-version": version}}} for version in (before, after))
+    asked = len(one.clusters["eu-1"].asked("list"))
+    standing.stay(site, promise, there if before else None, wanted)
+    assert (len(one.clusters["eu-1"].asked("list")) > asked) == asks
 
 
 def test_a_roll_out_that_cannot_be_read_is_said(one: Mirrored):
