@@ -30,10 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `--failed-files` does: tests on one testbed go on from what those before them in their file did."""
     failed = config.cache.get("cache/lastfailed", {}) if config.getoption("--failed-files") and config.cache else {}
-    if files := {str(nodeid).partition("::")[0] for nodeid in failed}:
-        others = [item for item in items if item.nodeid.partition("::")[0] not in files]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+    if files := {_file(nodeid) for nodeid in failed}:
+        config.hook.pytest_deselected(items=[item for item in items if _file(item.nodeid) not in files])
+        items[:] = [item for item in items if _file(item.nodeid) in files]
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 @pytest.fixture

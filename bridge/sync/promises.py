@@ -132,8 +132,8 @@ def _publish(site: Site, published: Publication, own: kept.Promise | None) -> bo
     """Apply both; whether one of them was not as it should be."""
     xrd, composition = published.manifests
     there = site.seen(kinds.COMPOSITION, composition["metadata"]["name"])
-    if own is not None and there is not None:
-        standing.stay(site, own, there.seen.manifest, composition)
+    if own is not None:
+        standing.stay(site, own, there.seen.manifest if there is not None else None, composition)
     results = (
         site.apply(dict(xrd), site.seen(kinds.XRD, xrd["metadata"]["name"])),
         site.apply(dict(composition), there),

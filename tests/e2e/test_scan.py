@@ -25,7 +25,7 @@ import pytest
 import registries
 import yaml
 
-from testbed import certificates, command, golang, image, tools
+from testbed import certificates, command, golang, image, scan, tools
 from testbed.versions import CRANE, TRIVY, TRIVY_DB
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -176,8 +176,8 @@ def test_all_that_is_ignored_is_found_still() -> None:
     ignored = yaml.safe_load(_IGNORED.read_text(encoding="utf-8"))["misconfigurations"]
     assert all(each["statement"].endswith(".") for each in ignored)
     wanted = {(each["id"], path) for each in ignored for path in each.get("paths", ["Dockerfile"])}
-    look = ["config", "--quiet", "--skip-check-update", "--format=json", "--skip-dirs=tests,build,.venv,.venv-audit"]
-    done = subprocess.run([tools.find(TRIVY), *look, _ROOT], capture_output=True, text=True, check=True)
+    look = [tools.find(TRIVY), "config", "--quiet", "--skip-check-update", "--format=json", *scan.SHIPPED]
+    done = subprocess.run(look, capture_output=True, text=True, check=True)
     results = json.loads(done.stdout)["Results"]
     found = {(flaw["ID"], each["Target"]) for each in results for flaw in each.get("Misconfigurations", [])}
     assert wanted <= found

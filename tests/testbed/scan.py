@@ -27,9 +27,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 _FOUND = 10  # Trivy's own errors are 1
 # It tells nobody that it runs, and asks nobody for newer checks than its own: the same tree, the same answer.
 _ALONE = ("--quiet", "--table-mode=detailed", "--skip-version-check", "--disable-telemetry")
+_IGNORED = f"--ignorefile={_ROOT / '.trivyignore.yaml'}"
 _EMBEDDED = "--skip-check-update"
-# Neither is shipped: tests plant what is to be found, and the others are made of the rest.
-_NOT_SHIPPED = ("tests", "build", ".venv", ".venv-audit")
+# But for what tests plant to be found, and what is made of the rest.
+SHIPPED = ("--skip-dirs=tests,build,.venv,.venv-audit", str(_ROOT))
 # As of the forge's scan: what is severe and has a version without it.
 _SEVERE = ("--scanners=vuln", "--severity=HIGH,CRITICAL", "--ignore-unfixed")
 
@@ -56,11 +57,8 @@ class _Look:
     asks: bool = False
 
 
-def scan(archive: Path, *, applied: Path = _ROOT, ignored: Path = _ROOT / ".trivyignore.yaml") -> Verdict:
-    """Scan an image's file, as `docker save` writes it, and a folder of what is applied; what is found is printed.
-
-    Args:
-        ignored: What is meant so.
+def scan(archive: Path) -> Verdict:
+    """Scan an image's file, as `docker save` writes it, and what is applied beside it; what is found is printed.
 
     Raises:
         UnavailableError: There is no such file, Trivy can be neither found nor built, or it fails.
@@ -70,30 +68,28 @@ def scan(archive: Path, *, applied: Path = _ROOT, ignored: Path = _ROOT / ".triv
     _say(str(archive))
     from_archive = ("image", f"--input={archive}")
     config_too = ("--scanners=secret,misconfig", "--image-config-scanners=secret,misconfig")
-    skipped = (f"--skip-dirs={','.join(_NOT_SHIPPED)}", str(applied))
     looks = (
         _Look("secrets and misconfigurations of the image", (*from_archive, _EMBEDDED, *config_too)),
-        _Look("secrets in the sources", ("filesystem", "--scanners=secret", *skipped)),
-        _Look("misconfigurations of what is built and applied", ("config", _EMBEDDED, *skipped)),
+        _Look("secrets in the sources", ("filesystem", "--scanners=secret", *SHIPPED)),
+        _Look("misconfigurations of what is built and applied", ("config", _EMBEDDED, *SHIPPED)),
         _Look("known vulnerabilities of the image", (*from_archive, *_SEVERE), asks=True),
     )
-    verdicts = [_look(look, ignored) for look in looks]
+    verdicts = [_look(look) for look in looks]
     return next((worst for worst in (Verdict.FOUND, Verdict.UNANSWERED) if worst in verdicts), Verdict.CLEAN)
 
 
-def _look(look: _Look, ignored: Path) -> Verdict:
-    found, errors = _trivy(*look.arguments, f"--ignorefile={ignored}")
-    match found:
-        case 0:
-            _say(f"{look.what}: none")
-            return Verdict.CLEAN
-        case _ if found == _FOUND:
-            _say(f"{look.what}: FOUND, see above")
-            return Verdict.FOUND
-        case _ if look.asks:
-            _say(f"{look.what}: NOT SCANNED: the database could not be had; this is no answer:\n{errors}")
-            return Verdict.UNANSWERED
-    raise UnavailableError(f"cannot look for {look.what}: Trivy exited with {found}:\n{errors}")
+def _look(look: _Look) -> Verdict:
+    code, errors = _trivy(*look.arguments)
+    if code == 0:
+        _say(f"{look.what}: none")
+        return Verdict.CLEAN
+    if code == _FOUND:
+        _say(f"{look.what}: FOUND, see above")
+        return Verdict.FOUND
+    if look.asks:
+        _say(f"{look.what}: NOT SCANNED: the database could not be had; this is no answer:\n{errors}")
+        return Verdict.UNANSWERED
+    raise UnavailableError(f"cannot look for {look.what}: Trivy exited with {code}:\n{errors}")
 
 
 def _trivy(*arguments: str) -> tuple[int, str]:
@@ -101,7 +97,7 @@ def _trivy(*arguments: str) -> tuple[int, str]:
     cache = folder("trivy")
     with locked(cache):  # it waits for no other
         done = subprocess.run(
-            [tools.find(TRIVY), *arguments, *_ALONE, f"--exit-code={_FOUND}", f"--cache-dir={cache}"],
+            [tools.find(TRIVY), *arguments, *_ALONE, _IGNORED, f"--exit-code={_FOUND}", f"--cache-dir={cache}"],
             env={name: value for name, value in os.environ.items() if name != "TRIVY_CONFIG"},
             stderr=subprocess.PIPE,
             text=True,
