@@ -24,8 +24,8 @@ TOLERANT = Tolerance(failures=10**9)
 # A machine may stop for a while; what it stops in is late then, and must not look as if it had failed.
 LIMITS = Limits(connect=10, read=10, answer=10)
 PATIENT = replace(FAST, silence=10)
-# For servers that are silent on purpose.
-HASTY = Limits(connect=10, read=0.3, answer=10)
+# For servers that are silent on purpose: what they do before and after that may be late too.
+HASTY = replace(LIMITS, read=1.5), replace(FAST, silence=1.5)
 
 
 def connect(api: FakeApi, limits: Limits = LIMITS) -> Cluster:
@@ -181,7 +181,7 @@ CASES: dict[str, Case] = {
 def test_fault(api: FakeApi, name: str) -> None:
     case = CASES[name]
     silent = any(fault.hang or fault.mute for fault in case.faults)
-    limits, pace = (HASTY, FAST) if silent else (LIMITS, PATIENT)
+    limits, pace = HASTY if silent else (LIMITS, PATIENT)
     with connect(api, limits) as cluster, Following(cluster, PROMISES, pace=pace) as following:
         following.eventually("watching", lambda: api.asked("watch"))
         with api.changed:
