@@ -217,8 +217,11 @@ class Bridge:
         if task.controller == CLUSTER:
             if self.platform.sites.store.get(Key("", task.cluster)) is None:
                 self._deletions.release(self.fleet.sites.get(task.cluster))
+            there, lacked = task.cluster in self.fleet.sites, self.fleet.unmade(task.cluster)
             self.fleet.reconcile(task.cluster)
             if task.cluster not in self.fleet.sites:
+                if there or lacked != self.fleet.unmade(task.cluster):  # its requests may have been looked at before
+                    self.mirrors.lost(task.cluster)
                 for controller in (replies.NAME, installations.NAME):
                     self._told.pop((controller, task.cluster), None)
             self.mirrors.closed(task.cluster)
