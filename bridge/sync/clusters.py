@@ -75,14 +75,15 @@ def probe(site: Site, seen: Seen, clock: Callable[[], float]) -> float:
     Raises:
         ClusterError: It is not; what was known of it is kept.
     """
+    obstacle = None
     try:
         if site.by_gitops:
             _watch_works(site, seen, clock)
             reach = Reach("Unknown", "GitOps", "a GitOps agent brings it in step; the bridge does not talk to it")
         else:
             site.cluster.request("GET", "/version", doing="read the version")
-            site.obstacle = _obstacle(site)
-            if site.obstacle is None:
+            obstacle = _obstacle(site)
+            if obstacle is None:
                 _watch(site, seen, clock)
             reach = Reach("True", "Connected", f"connected to {site.cluster.server}", _core_version(site))
     except ClusterError as error:
@@ -90,7 +91,7 @@ def probe(site: Site, seen: Seen, clock: Callable[[], float]) -> float:
         if site.reach.status != "False":
             site.reach = unreached(error, site.reach.core_version)
         raise
-    site.reach = reach
+    site.reach, site.obstacle = reach, obstacle  # together: a report in between would tell one without the other
     site.ready = bool(site.shelves) and all(shelf.watch.health.synced for shelf in site.shelves.values())
     if site.ready or site.obstacle:
         return CALM
