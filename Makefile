@@ -44,6 +44,11 @@ demo: $(READY) ## Simulate example/postgres: prod, dev and a denied request, wit
 test: $(READY) crossplane ## Run all tests that need no cluster, with the real Crossplane's render, and hold the branch coverage
 	$(PYTEST) -n $(WORKERS) --dist loadfile --cov=function --cov-branch --cov-fail-under=95
 
+# Not in .ci/run: it takes a quarter of an hour, and no two runs are the same.
+.PHONY: late
+late: $(READY) ## Run the bridge's tests while its threads stand still at random: finds those that fail on a busy machine
+	$(PYTEST) -n $(WORKERS) --dist loadfile --late tests/bridge
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, import contracts, and the laws over every golden case
 	$(BIN)/ruff check

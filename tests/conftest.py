@@ -11,6 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import late
+
 # A busy machine is no mistake: how long an example takes says nothing here.
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
@@ -25,6 +27,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write golden files anew from what the code does now")
     parser.addoption("--failed-files", action="store_true", help="run the files whole in which a test failed last time")
+    parser.addoption("--late", action="store_true", help="have threads stand still at random, as on a busy machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--late"):
+        late.begin()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -53,6 +53,7 @@ ELSEWHERE: Mapping[str, By | Ci | Nobody] = {
         "tests/fleet/test_fleet_requests.py::test_requests_come_while_the_bridge_is_killed", "with others"
     ),
     "make tutorials": By(f"{_TUTORIALS}::test_a_tutorial_works_as_it_says", "this is what it runs"),
+    "make late": By("tests/test_late.py::test_what_does_not_wait_long_enough_fails", "the option, with two tests"),
     "make audit": By("tests/e2e/test_scan.py::test_every_dependency_is_audited", "with a service on loopback"),
     "make scan": By(
         "tests/e2e/test_scan.py::test_nothing_is_found_in_ours", "not by make, with a database on loopback"
