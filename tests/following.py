@@ -12,6 +12,7 @@ from bridge.store import Key
 from bridge.watch import Pace, Watch
 
 FAST = Pace(page=3, lasts=30, silence=0.5, base=0.002, cap=0.05)
+_PATIENCE = 60.0  # of a busy machine; only what fails waits so long
 
 
 def content(manifest: Mapping[str, Any]) -> Any:
@@ -46,19 +47,19 @@ class Following:
             self.wrong.append(f"{key}: told that it was {old}, and it was {self.replayed.get(key)}")
         if old == new:
             self.wrong.append(f"{key}: told of no change")
+        self.told.append((key, old, new))  # before `becomes` can see it
         if new is None:
             self.replayed.pop(key)
         else:
             self.replayed[key] = new
         if self.watch.store.get(key) != new:
             self.wrong.append(f"{key}: told before the store changed")
-        self.told.append((key, old, new))
 
     @property
     def store(self) -> dict[Key, Any]:
         return dict(self.watch.store.items())
 
-    def becomes(self, there: Callable[[], dict[Key, Any]], *, timeout: float = 10.0) -> None:
+    def becomes(self, there: Callable[[], dict[Key, Any]], *, timeout: float = _PATIENCE) -> None:
         """Wait until the store is what is there; what was told comes to the same."""
         ends = time.monotonic() + timeout
         while not (self.store == self.replayed == there()):  # a change is told after it is stored
@@ -66,7 +67,7 @@ class Following:
             time.sleep(0.001)
         assert not self.wrong
 
-    def eventually(self, what: str, holds: Callable[[], object], *, timeout: float = 10.0) -> None:
+    def eventually(self, what: str, holds: Callable[[], object], *, timeout: float = _PATIENCE) -> None:
         ends = time.monotonic() + timeout
         while not holds():
             assert time.monotonic() < ends, f"never {what}; {self.watch.health}"
@@ -77,4 +78,4 @@ class Following:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.watch.stop(timeout=5), "the thread did not end"
+        assert self.watch.stop(timeout=_PATIENCE), "the thread did not end"

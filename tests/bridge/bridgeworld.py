@@ -22,6 +22,8 @@ from bridge.options import Options, Outside
 from bridge.resources import Resource
 from bridge.store import Key
 from bridge.sync import kinds
+from bridge.watch import Watch
+from bridge.wiring import REPORT as REPORT_TASK
 from bridge.wiring import Bridge
 
 Manifest = dict[str, Any]
@@ -100,6 +102,9 @@ class World:
     def status(self, name: str) -> Manifest:
         return self.platform.there(kinds.CLUSTER)[Key("", name)].get("status") or {}
 
+    def _statuses(self) -> dict[str, Any]:
+        return {key.name: found.get("status") for key, found in self.platform.there(kinds.CLUSTER).items()}
+
     def condition(self, name: str, type_: str) -> tuple[str, str, str]:
         found = next((c for c in self.status(name).get("conditions", ()) if c["type"] == type_), {})
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
@@ -110,24 +115,46 @@ class World:
     def until(self, what: str, holds: Callable[[], object], show: Callable[[], object] = lambda: "") -> None:
         deadline = time.monotonic() + _PATIENCE
         while not holds():
-            assert time.monotonic() < deadline, f"never: {what}; {show()} {[self.status(n) for n in self.clusters]}"
+            assert time.monotonic() < deadline, f"never: {what}; {show()} {self._statuses()}"
             time.sleep(0.02)
 
     def until_synced(self, name: str, status: str = "True") -> None:
         self.until(f"{name} is Synced={status}", lambda: self.condition(name, "Synced")[0] == status)
 
     def settled(self) -> None:
-        """Wait until nothing is to be done, and what was done has been reported."""
+        """Wait until all watches have seen all there is, nothing is to be done, and what was done has been reported."""
+        before: list[int] = []
 
-        def idle() -> bool:
-            queues = [self.bridge.queue, *(site.queue for site in self.bridge.fleet.sites.values())]
-            numbers = [queue.numbers() for queue in queues]
-            return not any(each.depth or each.working for each in numbers)
+        def still() -> bool:
+            nonlocal before
+            last, before = before, self._done()
+            return bool(before) and before == last
 
-        quiet = 0
-        while quiet < 5:
-            quiet = quiet + 1 if idle() else 0
-            time.sleep(0.05)
+        self.until("nothing is to be done", still)
+
+    def _done(self) -> list[int]:
+        """What has happened so far, as numbers; empty while something is under way."""
+        apis = {"platform": self.platform, **self.clusters}
+        versions = [api.version for api in apis.values()]
+        sites = self.bridge.fleet.sites
+        watches = [("platform", watch) for watch in self.bridge.platform.watches] + list(self.bridge.mirrors.watches)
+        watches += [(name, watch) for name, site in sites.items() for watch in site.watches]
+        # A watch has told all of an event before it has its version; one that gets nothing now is waited for by nobody.
+        if not all(_is_up_to_date(watch, apis.get(name, self.platform)) for name, watch in watches):
+            return []
+        queues = [self.bridge.queue, *(site.queue for site in sites.values())]
+        numbers = [queue.numbers() for queue in queues]
+        reports = any(task.controller == REPORT_TASK for task in list(self.bridge.queue._due))
+        if reports or any(each.depth or each.working for each in numbers):
+            return []
+        return [*versions, *(each.adds for each in numbers)]
+
+
+def _is_up_to_date(watch: Watch[Any], api: FakeApi) -> bool:
+    waits = any(watch._path.startswith(path) for path, gate in api.gates if not gate.is_set())
+    if watch.health.error or waits:
+        return True
+    return watch.health.alive and int(watch._version or 0) >= api.version
 
 
 @dataclass
@@ -149,6 +176,7 @@ def held(api: FakeApi, method: str, path: str, query: str = "") -> Iterator[Gate
     """Have requests of a method wait whose path begins like this, and whose query has that field."""
     gate = Gate()
     original = api.fault
+    api.gates.append((path, gate.opened))
 
     def fault(request: Request) -> Fault:
         same = request.method == method and request.path.startswith(path) and (not query or query in request.query)

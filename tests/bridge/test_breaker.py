@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -22,8 +21,9 @@ def api() -> Iterator[FakeApi]:
 
 
 def test_breaker_of_a_cluster(api: FakeApi) -> None:
+    clock = Clock()
     tolerance = Tolerance(failures=3, base=0.2, cap=0.4)
-    with connect(api.kubeconfig(), tolerance=tolerance) as cluster:
+    with connect(api.kubeconfig(), tolerance=tolerance, clock=clock) as cluster:
         api.fail(*[Fault("any", cut=0)] * 3)
         for _ in range(3):
             with pytest.raises(UnreachableError) as first:
@@ -36,7 +36,7 @@ def test_breaker_of_a_cluster(api: FakeApi) -> None:
         assert len(api.requests) == asked, "it is not asked"
         assert raised.value.retry_after is not None
         assert 0 < raised.value.retry_after <= 0.2
-        time.sleep(0.2)
+        clock.now += 0.2
         assert cluster.request("GET", PROMISES.path())
         assert not cluster.breaker.is_open
         api.fail(*[Fault("any", 503)] * 3)
@@ -44,7 +44,7 @@ def test_breaker_of_a_cluster(api: FakeApi) -> None:
             with pytest.raises(ApiError):
                 cluster.request("GET", PROMISES.path())
         assert cluster.breaker.is_open, "a load balancer without an API server behind it"
-        time.sleep(0.2)
+        clock.now += 0.2
         api.fail(*[Fault("any", 500)] * 9)
         for _ in range(9):
             with pytest.raises(ApiError):

@@ -149,7 +149,8 @@ def test_it_leads_publishes_and_gives_the_lease_back(bench: Bench):
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["something waits", "nothing waits"])
-def test_sigterm_before_the_platform_was_read(bench: Bench, waits: bool):
+def test_sigterm_before_the_platform_was_read(bench: Bench, monkeypatch: pytest.MonkeyPatch, waits: bool):
+    monkeypatch.setattr(wiring, "_STOP", 60.0)
     ends: list[float] = []
     with held(bench.platform, "GET", kinds.PROMISE.path()) as gate:
 
@@ -164,7 +165,7 @@ def test_sigterm_before_the_platform_was_read(bench: Bench, waits: bool):
             ends.append(time.monotonic())
 
         assert bench.run(then) == main.OK
-        assert time.monotonic() - ends[0] < 8.0, "nobody works, so there is nothing to wait for"
+        assert time.monotonic() - ends[0] < 30.0, "nobody works, so there is nothing to wait for"
     assert bench.lease()["holderIdentity"] == ""
 
 
@@ -223,7 +224,7 @@ def test_clusters_that_hang_hold_up_the_end_together_and_not_each(bench: Bench, 
                 began.append(time.monotonic())
 
             assert bench.run(then) == main.OK
-            assert time.monotonic() - began[0] < 5.0, "each alone would have ten seconds by Fleet.close"
+            assert time.monotonic() - began[0] < 9.0, "each alone would have ten seconds by Fleet.close"
     assert bench.lease()["holderIdentity"] == ""
 
 

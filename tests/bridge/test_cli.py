@@ -317,7 +317,7 @@ def test_watch(tmp_path: Path, address: str):
             _until(log, "Postgres again (team-a)  ✓ Ready")
         finally:
             process.send_signal(signal.SIGINT)
-            code = process.wait(20)
+            code = process.wait(60)
     assert code == 0, "the last outcome"
 
 
@@ -340,7 +340,7 @@ def test_terminated_it_stops_what_it_started(tmp_path: Path):
     assert "Ready" in process.stdout.readline()
     (child,) = _children(process.pid)
     process.terminate()
-    assert process.wait(20) == 128 + signal.SIGTERM
+    assert process.wait(60) == 128 + signal.SIGTERM
     process.stdout.close()
     assert not Path(f"/proc/{child}").exists() or not os.path.realpath(f"/proc/{child}/exe").startswith(sys.prefix)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from connecting import connect, server_only
+from connecting import HASTY, connect, server_only
 from fakeapi import PROMISES, TOKEN, FakeApi, Fault
 
 from bridge import sockets
@@ -73,16 +73,18 @@ def test_refused(api: FakeApi, cluster: Cluster, name: str) -> None:
     assert api.connections == 1, "an error does not cost a connection"
 
 
-def test_time_outs(api: FakeApi, cluster: Cluster) -> None:
-    api.fail(Fault("any", hang=5))
-    started = time.monotonic()
-    with pytest.raises(UnreachableError, match="on cluster eu: no answer in time"):
-        cluster.request("GET", PROMISES.path())
-    assert time.monotonic() - started < 0.6
-    api.fail(Fault("any", hang=0.4))
-    with pytest.raises(UnreachableError):  # it answers nothing after that
-        cluster.request("GET", PROMISES.path(), timeout=2)
-    assert time.monotonic() - started > 0.5, "a call may have a time-out of its own"
+def test_time_outs(api: FakeApi) -> None:
+    with connect(api.kubeconfig(), limits=HASTY) as cluster:
+        api.fail(Fault("any", hang=30))
+        started = time.monotonic()
+        with pytest.raises(UnreachableError, match="on cluster eu: no answer in time"):
+            cluster.request("GET", PROMISES.path())
+        assert time.monotonic() - started < 20
+        api.fail(Fault("any", hang=0.4))
+        started = time.monotonic()
+        with pytest.raises(UnreachableError):  # it answers nothing after that
+            cluster.request("GET", PROMISES.path(), timeout=10)
+        assert time.monotonic() - started >= 0.4, "a call may have a time-out of its own"
     with pytest.raises(UnreachableError, match="no connection"), connect(server_only("http://127.0.0.1:1")) as nobody:
         nobody.request("GET", "/version")
     name = "http://no-such-host.invalid"
@@ -103,7 +105,7 @@ def test_no_connection_in_time() -> None:
             each.setblocking(False)
             each.connect_ex(listening.getsockname())
         server = server_only(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        with connect(server) as cluster, pytest.raises(UnreachableError, match="no connection in time"):
+        with connect(server, limits=HASTY) as cluster, pytest.raises(UnreachableError, match="no connection in time"):
             cluster.request("GET", "/version")
         for each in full:
             each.close()
@@ -118,11 +120,11 @@ def test_close_leaves_nothing_behind(api: FakeApi) -> None:
         reader = threading.Thread(target=lambda stream=stream: drain(stream))
         reader.start()
         cluster.close()
-        reader.join(2)
+        reader.join(30)
         assert not reader.is_alive(), "who waits for a line is woken"
         del cluster, stream, reader
     gc.collect()
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while api.connections or threading.active_count() > before:
         assert time.monotonic() < ends, (api.connections, threading.enumerate())
         time.sleep(0.01)

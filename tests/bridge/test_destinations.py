@@ -130,8 +130,8 @@ def test_with_gitops_a_destination_that_cannot_be_read_any_more_stays_as_it_was(
     """An agent prunes what is left out, and the function would move what is placed on it elsewhere."""
 
     def held(made: World) -> list[tuple[str, str, str]]:
-        work = next(w for w in made.platform.there(kinds.WORK).values() if "inventory" in w["metadata"]["name"])
-        found = gitops.published(work)
+        works = [w for w in made.platform.there(kinds.WORK).values() if "inventory" in w["metadata"]["name"]]
+        found = [m for work in works for m in gitops.published(work)]
         return sorted((m["kind"], m["metadata"]["name"], str(m.get("data", {}).get("labels"))) for m in found)
 
     with world() as made:
@@ -141,7 +141,10 @@ def test_with_gitops_a_destination_that_cannot_be_read_any_more_stays_as_it_was(
         for name in others:
             made.put(destination(name))
         made.site("git", gitops={})
-        made.until_synced("git")
+        made.until(
+            "all are there",
+            lambda: {"dev", *others} <= {name.removeprefix("destination-") for _, name, _ in held(made)},
+        )
         before = held(made)
         assert [each[:2] for each in before if each[1] in ("destination-dev", "way")] == [
             ("ClusterProviderConfig", "way"),

@@ -268,6 +268,7 @@ def test_a_cluster_that_refuses_a_list_holds_up_no_request(two: Mirrored, kind: 
         why = "no CrossplaneCluster has zone=eu (1 CrossplaneCluster: 0 with it); eu-2 cannot be read"
         two.until("it is said", lambda: two.said("far").get("message") == why)
         if status == 403 and kind is CACHES:
+            two.until("it is reported", lambda: two.status("eu-2")["refused"])
             [verdict] = two.status("eu-2")["refused"]
             unseen = "its XRs are not seen: cannot list caches.xp.caches.example.org on cluster eu-2: "
             assert (verdict["name"], verdict["reason"][: len(unseen)]) == ("of Promise cache", unseen)

@@ -221,11 +221,11 @@ def real() -> Queue[str]:
 def test_get_waits_for_a_key_and_for_its_time() -> None:
     queue = real()
     threading.Timer(0.05, queue.add, ["a"]).start()
-    assert queue.get(5) == "a"
+    assert queue.get(60) == "a"
     queue.add_after("b", 0.05)
     started = time.monotonic()
-    assert queue.get(5) == "b"
-    assert 0.04 < time.monotonic() - started < 2
+    assert queue.get(60) == "b"
+    assert time.monotonic() - started > 0.04
     assert queue.get(0.01) is None
 
 
@@ -263,6 +263,7 @@ class ExpectedError(Exception):
 def test_failures_are_logged_counted_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     queue = real()
     tried: Counter[str] = Counter()
+    expected = {"bug": 3, "expected": 2, "again": 4}
     over = threading.Event()
     times: list[float] = []
 
@@ -277,7 +278,7 @@ def test_failures_are_logged_counted_and_tried_again(caplog: pytest.LogCaptureFi
             times.append(time.monotonic())
         if key == "again" and tried[key] < 4:
             return 0.01
-        if key == "end":
+        if tried == expected:
             over.set()
         return None
 
@@ -286,10 +287,10 @@ def test_failures_are_logged_counted_and_tried_again(caplog: pytest.LogCaptureFi
         workers.start()
         for key in ("bug", "expected", "again"):
             queue.add(key)
-        queue.add_after("end", 0.5)
-        assert over.wait(5)
-        assert workers.stop(5)
-    assert tried == {"bug": 3, "expected": 2, "again": 4, "end": 1}
+        assert over.wait(60)
+        time.sleep(0.2)  # nothing more comes
+        assert workers.stop(60)
+    assert tried == expected
     assert workers.errors == 3
     assert queue.failures("bug") == 0, "it succeeded in the end"
     assert times[1] - times[0] >= 0.1, "as long as the server asked for"
@@ -303,13 +304,13 @@ def test_failures_are_logged_counted_and_tried_again(caplog: pytest.LogCaptureFi
 def test_stop_does_not_wait_for_ever() -> None:
     queue = real()
     stuck = threading.Event()
-    workers = Workers(queue, lambda _: stuck.wait(10) and None, count=1)
+    workers = Workers(queue, lambda _: stuck.wait(60) and None, count=1)
     workers.start()
     queue.add("a")
     time.sleep(0.05)
     assert not workers.stop(0.1)
     stuck.set()
-    assert queue.drained(5)
+    assert queue.drained(60)
 
 
 def test_workers_that_never_started_have_nothing_to_end() -> None:

@@ -250,11 +250,11 @@ def test_what_does_not_answer_is_not_waited_for(capsys: pytest.CaptureFixture[st
         def fault(request: Any) -> Any:
             found = original(request)
             if request.path.endswith("/workplacements"):
-                time.sleep(8)
+                time.sleep(9)
             return found
 
         api.fault = fault  # type: ignore[method-assign]
-        code, out, err = ran(capsys, api, tmp_path, "--within", "1s")
+        code, out, err = ran(capsys, api, tmp_path, "--within", "3s")
     assert err == "kratix-crossplane: cluster platform has not answered yet\n"
     assert code == 1
     assert "Destinations" in out

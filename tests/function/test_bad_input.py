@@ -161,9 +161,9 @@ ENDLESS = {
 def test_an_expression_cannot_hold_the_process(name: str) -> None:
     body = build.xr(spec={"env": "a" * 5000 + "!"})
     req = build.resolved(build.request(body, build.promise_input(checks=[check(ENDLESS[name])])))
-    start = time.perf_counter()
+    start = time.process_time()  # not of the clock: the machine may stand still
     rsp = run(req)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert build.fatal(rsp) or build.conditions(rsp)["ChecksPassed"][0] == "False"
 
 

@@ -30,9 +30,9 @@ def served() -> Iterator[grpc.Channel]:
 
 def test_answers_v1_and_v1beta1_alike(served: grpc.Channel) -> None:
     req = build.request()
-    v1 = grpcv1.FunctionRunnerServiceStub(served).RunFunction(req, timeout=10)
+    v1 = grpcv1.FunctionRunnerServiceStub(served).RunFunction(req, timeout=60)
     old = fnv1beta1.RunFunctionRequest.FromString(req.SerializeToString())
-    beta = grpcv1beta1.FunctionRunnerServiceStub(served).RunFunction(old, timeout=10)
+    beta = grpcv1beta1.FunctionRunnerServiceStub(served).RunFunction(old, timeout=60)
     assert v1.meta.tag == "tag"
     assert [c.type for c in v1.conditions] == ["ChecksPassed", "WorkflowCompleted", "Scheduled", "Delivered"]
     assert fnv1.RunFunctionResponse.FromString(beta.SerializeToString()) == v1
@@ -45,13 +45,13 @@ def test_says_that_each_service_is_healthy(served: grpc.Channel) -> None:
         "apiextensions.fn.proto.v1.FunctionRunnerService",
         "apiextensions.fn.proto.v1beta1.FunctionRunnerService",
     ):
-        answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
 
 
 def test_lists_its_services_by_reflection(served: grpc.Channel) -> None:
     ask = reflection_pb2.ServerReflectionRequest(list_services="")
-    answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=10)))
+    answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=60)))
     found = {service.name for service in answer.list_services_response.service}
     assert {"apiextensions.fn.proto.v1.FunctionRunnerService", "grpc.health.v1.Health"} <= found
 
@@ -60,7 +60,7 @@ def test_describes_a_service_by_reflection(served: grpc.Channel) -> None:
     ask = reflection_pb2.ServerReflectionRequest(
         file_containing_symbol="apiextensions.fn.proto.v1.FunctionRunnerService"
     )
-    answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=10)))
+    answer = next(iter(reflection_pb2_grpc.ServerReflectionStub(served).ServerReflectionInfo(iter([ask]), timeout=60)))
     assert b"RunFunctionRequest" in answer.file_descriptor_response.file_descriptor_proto[0]
 
 
@@ -72,7 +72,7 @@ def test_loads_what_only_tools_ask_for_when_they_do() -> None:
 
 def test_takes_a_request_larger_than_grpcs_own_limit(served: grpc.Channel) -> None:
     body = build.xr(spec={"env": "dev", "size": 1, "note": "x" * (5 * 1024 * 1024)})
-    rsp = grpcv1.FunctionRunnerServiceStub(served).RunFunction(build.request(body), timeout=10)
+    rsp = grpcv1.FunctionRunnerServiceStub(served).RunFunction(build.request(body), timeout=60)
     assert not build.fatal(rsp)
 
 
@@ -80,14 +80,14 @@ def test_refuses_a_request_larger_than_the_flag_says() -> None:
     with serving("--insecure", "--max-recv-message-size", "1") as (channel, _):
         body = build.xr(spec={"note": "x" * (2 * 1024 * 1024)})
         with pytest.raises(grpc.RpcError) as error:
-            grpcv1.FunctionRunnerServiceStub(channel).RunFunction(build.request(body), timeout=10)
+            grpcv1.FunctionRunnerServiceStub(channel).RunFunction(build.request(body), timeout=60)
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_stops_cleanly_on_sigterm() -> None:
     with serving("--insecure") as (_, process):
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_speaks_mutual_tls(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_speaks_mutual_tls(tmp_path: Path) -> None:
     pem = {name: (tmp_path / name).read_bytes() for name in ("ca.crt", "tls.key", "tls.crt")}
     trusted = grpc.ssl_channel_credentials(pem["ca.crt"], pem["tls.key"], pem["tls.crt"])
     with serving("--tls-certs-dir", str(tmp_path), credentials=trusted) as (channel, process):
-        assert grpcv1.FunctionRunnerServiceStub(channel).RunFunction(build.request(), timeout=10).meta.tag == "tag"
+        assert grpcv1.FunctionRunnerServiceStub(channel).RunFunction(build.request(), timeout=60).meta.tag == "tag"
         address = process.args[process.args.index("--address") + 1]  # type: ignore[union-attr,index]
         anonymous = grpc.secure_channel(address, grpc.ssl_channel_credentials(pem["ca.crt"]))
         with anonymous, pytest.raises(grpc.RpcError):

@@ -46,7 +46,7 @@ def served() -> Iterator[tuple[grpc.Channel, int]]:
     finally:
         channel.close()
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _status(channel: grpc.Channel, size: int, compression: grpc.Compression | None = None) -> grpc.StatusCode:

@@ -102,7 +102,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(address, authority, client)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_a_client_of_crossplanes_authority_is_answered(served: Served) -> None:
