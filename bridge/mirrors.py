@@ -21,7 +21,7 @@ from bridge.observed import Owner
 from bridge.queue import Queue
 from bridge.resources import split_api_version
 from bridge.store import Key
-from bridge.sync import kept, kinds, placements, requests, versions
+from bridge.sync import clusters, kept, kinds, placements, requests, versions
 from bridge.sync.answers import Answers
 from bridge.sync.bindings import Bindings
 from bridge.sync.births import Births
@@ -195,8 +195,9 @@ class Mirrors:
             for site in self._sites().values():
                 requests.forget(site, promise)
             return None
-        if not opened.watch.health.synced:
-            return requests.SOON
+        health = opened.watch.health
+        if not health.synced:
+            return clusters.LATER if health.error else requests.SOON
         now = conditions.timestamp(self._now())
         return self._versions.reconcile(self._sites(), found, opened.requests(), now)
 
