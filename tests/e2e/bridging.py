@@ -253,6 +253,10 @@ class Bridged:
         return BridgeProcess(self.process.kubeconfig, self.folder / name, flags)
 
 
+# What cores that share a small machine can take: docs/operations.md, "Calls without end".
+_AT_ONCE = 10
+
+
 @contextlib.contextmanager
 def bridged(name: str, folder: Path, others: Sequence[str], *, profile: str = "kratix") -> Iterator[Bridged]:
     """Bring it all up; the bridge is not started.
@@ -269,7 +273,7 @@ def bridged(name: str, folder: Path, others: Sequence[str], *, profile: str = "k
         planes = {other: ControlPlane(run, other, index) for index, other in enumerate(others, start=1)}
         for plane in planes.values():
             plane.up(controllers=True)
-            Crossplane(plane).up()
+            Crossplane(plane, at_once=_AT_ONCE).up()
             install_crossplane(plane.cluster)
         install_platform(testbed.plane.cluster)
         if profile == "kratix":

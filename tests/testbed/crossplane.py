@@ -44,10 +44,12 @@ class Crossplane:
 
     Attributes:
         node: Where the function runs as a Deployment.
+        at_once: How many objects of a kind core reconciles at once; its own default is 100.
     """
 
     plane: ControlPlane
     node: Node | None = None
+    at_once: int | None = None
 
     def up(self) -> None:
         """Install Crossplane and the function, and wait until core can call it.
@@ -75,9 +77,10 @@ class Crossplane:
     def start_core(self) -> None:
         """Start core."""
         folder = self.plane.folder
+        flags = [f"--max-concurrent-reconciles={self.at_once}"] if self.at_once else []
         self.plane.run.start(
             self.plane.process(_CORE),
-            [tools.find(CROSSPLANE_CORE), "core", "start"],
+            [tools.find(CROSSPLANE_CORE), "core", "start", *flags],
             env={
                 "KUBECONFIG": str(folder / "kubeconfig-crossplane"),
                 "POD_NAMESPACE": NAMESPACE,
