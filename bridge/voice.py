@@ -24,6 +24,7 @@ from function.api.names import FIELD_MANAGER
 _UNTRIED = Reach("Unknown", "Connecting", "the bridge has not talked to it yet")
 _UNTOLD = 1000
 _BEGINNING = ("Connecting", "Syncing")
+_NOT_FOUND = 404
 
 _log = logging.getLogger("bridge")
 
@@ -73,14 +74,19 @@ class Voice:
             self._reported.add(name)
         if status == before:
             return
-        self._platform.cluster.request(
-            "PATCH",
-            kinds.CLUSTER.path(name=name, subresource="status"),
-            query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            body={"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "status": status},
-            content_type=APPLY,
-            doing=f"report on {KIND} {name}",
-        )
+        try:
+            self._platform.cluster.request(
+                "PATCH",
+                kinds.CLUSTER.path(name=name, subresource="status"),
+                query={"fieldManager": FIELD_MANAGER, "force": "true"},
+                body={"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "status": status},
+                content_type=APPLY,
+                doing=f"report on {KIND} {name}",
+            )
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            # It has gone just now, which its watch tells.
 
     def _found(self, site: Site, generation: int) -> Found:
         return Found(

@@ -75,6 +75,12 @@ class World:
         query = {"fieldManager": "somebody", **({"force": "true"} if force else {})}
         self.cluster.request("PATCH", RESOURCE.path(name=name), query=query, body=body, content_type=APPLY)
 
+    def tell(self, status: Mapping[str, Any], name: str = "a") -> None:
+        """Somebody else applies an object's status."""
+        body = {"apiVersion": RESOURCE.api_version, "kind": RESOURCE.kind, "metadata": {"name": name}, "status": status}
+        path, query = RESOURCE.path(name=name, subresource="status"), {"fieldManager": "somebody", "force": "true"}
+        self.cluster.request("PATCH", path, query=query, body=body, content_type=APPLY)
+
     def edit(self, change: Callable[[dict[str, Any]], Any], name: str = "a") -> None:
         """Somebody else changes an object, as with `kubectl edit`."""
         there = self.object(name)

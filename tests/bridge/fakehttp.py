@@ -303,6 +303,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._status(400, "BadRequest", f'strict decoding error: unknown field "spec.{unknown[0]}"')
         with self.api.changed:
             before = self.api.objects[resource].get(key)
+            if before is None and request.path.endswith("/status"):  # what is gone does not come back by that
+                return self._status(404, "NotFound", f'{resource.plural} "{key.name}" not found')
             wanted = request.body["metadata"].pop("uid", None)
             if wanted and (before is None or before["metadata"]["uid"] != wanted):
                 return self._status(409, "Conflict", f"uid mismatch: the provided object specified uid {wanted}")

@@ -54,6 +54,13 @@ def test_nothing_is_applied_twice(api: FakeApi, world: World) -> None:
     assert writes(api) == 2
 
 
+def test_the_status_of_what_is_gone_makes_nothing(world: World) -> None:
+    with pytest.raises(ApiError) as raised:
+        world.tell({"phase": "Fine"})
+    assert raised.value.status == 404
+    assert world.look() is None
+
+
 def test_before_the_watch_has_seen_it(api: FakeApi, world: World) -> None:
     first = world.look()
     world.apply(MANIFEST)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from bridgeworld import held
 from mirrorworld import READY, SYNCED, Mirrored, mirrored, mirrored_world
 
 from bridge.api import names as own
+from bridge.store import Key
 from bridge.sync import kinds
 from bridge.sync.ledger import Ledger
 
@@ -53,6 +55,22 @@ def test_nothing_is_remembered_of_a_cluster_that_is_gone(two: Mirrored):
     two.until("its watches have ended", lambda: not any(watch.health.alive for watch in watches))
     two.until("its marks are gone", lambda: set(mirrors._marks) == {"eu-1"})
     two.until("its sweeps too", lambda: {cluster for cluster, _ in mirrors._ledger._swept} == {"eu-1"})
+
+
+def test_a_cluster_that_is_gone_does_not_come_back_by_a_report(two: Mirrored, caplog: pytest.LogCaptureFixture):
+    """The bridge may be about to write its status, and nobody has done anything wrong then."""
+    two.settled()
+    path = kinds.CLUSTER.path(name="eu-2", subresource="status")
+    with held(two.platform, "PATCH", path) as gate:
+        two.clusters["eu-2"].close()
+        two.bridge.fleet.sites["eu-2"].add("probe", [""])
+        gate.until_reached()
+        two.platform.delete(kinds.CLUSTER, "eu-2")
+        gate.open()
+        two.until("it is watched no more", lambda: "eu-2" not in two.bridge.fleet.sites)
+    two.settled()
+    assert list(two.platform.there(kinds.CLUSTER)) == [Key("", "eu-1")]
+    assert not [each.getMessage() for each in caplog.records if "report on" in each.getMessage()]
 
 
 SPECS = {"invalid": {"kubeconfig": {}}, "by GitOps": {"gitops": {"destinationSelector": {"matchLabels": {"a": "b"}}}}}

@@ -89,6 +89,13 @@ def test_nothing_is_applied_twice(world: World) -> None:
     assert world.object()["metadata"]["annotations"][OWNER_ANNOTATION] == OWNER.identity
 
 
+def test_the_status_of_what_is_gone_makes_nothing(world: World) -> None:
+    with pytest.raises(ApiError) as raised:
+        world.tell({"phase": "Fine"})
+    assert raised.value.status == 404
+    assert world.look() is None
+
+
 def test_status_is_not_ours(world: World) -> None:
     world.apply(MANIFEST)
     there = world.object()
