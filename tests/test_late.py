@@ -12,7 +12,7 @@ _CASES = """
 import threading
 from bridge.queue import Queue
 
-def works(then):
+def works():
     queue, done = Queue("q", lambda: 0.0), threading.Event()
     def work():
         for number in range(3000):
@@ -22,10 +22,10 @@ def works(then):
     return done
 
 def test_does_not_wait_long_enough():
-    assert works(1).wait(0.5)
+    assert works().wait(0.5)
 
 def test_waits():
-    assert works(1).wait(60)
+    assert works().wait(60)
 """
 
 

@@ -176,7 +176,8 @@ def held(api: FakeApi, method: str, path: str, query: str = "") -> Iterator[Gate
     """Have requests of a method wait whose path begins like this, and whose query has that field."""
     gate = Gate()
     original = api.fault
-    api.gates.append((path, gate.opened))
+    if method == "GET":
+        api.gates.append((path, gate.opened))
 
     def fault(request: Request) -> Fault:
         same = request.method == method and request.path.startswith(path) and (not query or query in request.query)

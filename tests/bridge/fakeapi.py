@@ -49,7 +49,7 @@ class FakeApi:
         self.pages: dict[str, tuple[int, list[Manifest]]] = {}
         self.reviews: dict[str, Callable[[Manifest], Manifest | None]] = {}  # by path: a spec's status; None: it fails
         self.schemas: dict[str, set[str]] = {}  # by kind: the fields of spec that are known
-        self.gates: list[tuple[str, threading.Event]] = []  # by path: a test has requests wait for these
+        self.gates: list[tuple[str, threading.Event]] = []  # by path: a test has reads wait for these
         self.closing = False
         self.authority = authority("fake") if tls else None
         self.port = 0

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import shown
 import yaml
-from bridgeworld import CACHES, cache
+from bridgeworld import CACHES, cache, held
 from fakeapi import FakeApi
 from mirrorworld import CREATING, READY, REQUESTS, SYNCED, mirrored_world
 from shown import condition, platform
@@ -244,16 +244,7 @@ def test_the_platform_is_lost(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 
 def test_what_does_not_answer_is_not_waited_for(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    with platform(shown.healthy) as api:
-        original = api.fault
-
-        def fault(request: Any) -> Any:
-            found = original(request)
-            if request.path.endswith("/workplacements"):
-                time.sleep(9)
-            return found
-
-        api.fault = fault  # type: ignore[method-assign]
+    with platform(shown.healthy) as api, held(api, "GET", PLACEMENT.path()):
         code, out, err = ran(capsys, api, tmp_path, "--within", "3s")
     assert err == "kratix-crossplane: cluster platform has not answered yet\n"
     assert code == 1

@@ -9,27 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from connecting import connect
 from fakeapi import CONFIG_MAPS, PROMISES, TOKEN, FakeApi, Fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.breaker import Tolerance
 from bridge.clusters import Cluster, Limits
 from bridge.store import Key
 from bridge.watch import Watch
 from following import FAST, Following, content
 
-# A breaker that never opens: what is tested here is the watch.
-TOLERANT = Tolerance(failures=10**9)
 # A machine may stop for a while; what it stops in is late then, and must not look as if it had failed.
 LIMITS = Limits(connect=10, read=10, answer=10)
 PATIENT = replace(FAST, silence=10)
 # For servers that are silent on purpose: what they do before and after that may be late too.
 HASTY = replace(LIMITS, read=1.5), replace(FAST, silence=1.5)
-
-
-def connect(api: FakeApi, limits: Limits = LIMITS) -> Cluster:
-    return Cluster.of_kubeconfig("fake", api.kubeconfig(), clock=time.monotonic, limits=limits, tolerance=TOLERANT)
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def cluster(api: FakeApi) -> Iterator[Cluster]:
-    with connect(api) as cluster:
+    with connect(api.kubeconfig(), limits=LIMITS) as cluster:
         yield cluster
 
 
@@ -182,7 +176,7 @@ def test_fault(api: FakeApi, name: str) -> None:
     case = CASES[name]
     silent = any(fault.hang or fault.mute for fault in case.faults)
     limits, pace = HASTY if silent else (LIMITS, PATIENT)
-    with connect(api, limits) as cluster, Following(cluster, PROMISES, pace=pace) as following:
+    with connect(api.kubeconfig(), limits=limits) as cluster, Following(cluster, PROMISES, pace=pace) as following:
         following.eventually("watching", lambda: api.asked("watch"))
         with api.changed:
             api.disconnect()
@@ -317,7 +311,11 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_store_equals_server_after_any_history(steps: list[tuple[Any, ...]]) -> None:
-    with FakeApi() as api, connect(api) as cluster, Following(cluster, PROMISES) as following:
+    with (
+        FakeApi() as api,
+        connect(api.kubeconfig(), limits=LIMITS) as cluster,
+        Following(cluster, PROMISES) as following,
+    ):
         for step in steps:
             take(api, following, *step)
         api.heal()

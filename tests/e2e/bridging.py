@@ -34,6 +34,8 @@ DEPLOY = Path(__file__).resolve().parents[2] / "package/deploy/bridge"
 KIND = (names.API_VERSION, names.KIND)
 ACCOUNT = "kratix-crossplane-bridge"
 SLOW = 60.0
+# What cores that share a small machine can take: docs/operations.md, "Calls without end".
+_AT_ONCE = 10
 XRD = ("apiextensions.crossplane.io/v2", "CompositeResourceDefinition")
 COMPOSITION = ("apiextensions.crossplane.io/v1", "Composition")
 
@@ -251,10 +253,6 @@ class Bridged:
     def another(self, name: str, *flags: str) -> BridgeProcess:
         """A second process of the bridge."""
         return BridgeProcess(self.process.kubeconfig, self.folder / name, flags)
-
-
-# What cores that share a small machine can take: docs/operations.md, "Calls without end".
-_AT_ONCE = 10
 
 
 @contextlib.contextmanager
