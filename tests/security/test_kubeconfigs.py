@@ -58,17 +58,34 @@ FILES = {
 }
 
 
+# In a process of its own, as an audit hook stays until its process ends.
+LISTENED = """
+import sys
+from bridge import credentials
+from bridge.errors import KubeconfigError
+sys.addaudithook(lambda event, arguments: event == "open" and print("opened", arguments[0]))
+with open(sys.argv[1], "rb") as file:
+    config = file.read()
+try:
+    credentials.of_bytes(config)
+except KubeconfigError as error:
+    print("refused:", error)
+"""
+
+
 @pytest.mark.parametrize("field", FILES)
-def test_a_kubeconfig_reads_no_file(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kubeconfig_reads_no_file(field: str, tmp_path: Path) -> None:
     """Such a file would be sent to a server of the author's choice."""
-    secret = tmp_path / "token"
+    config, secret = tmp_path / "kubeconfig", tmp_path / "token"
+    config.write_bytes(_config(**{FILES[field]: {field: str(secret)}}))
     secret.write_text("a-token-that-nobody-may-see")
-    opened: list[str] = []
-    sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
-    with pytest.raises(KubeconfigError, match="would read a file of the bridge, and is refused") as raised:
-        credentials.of_bytes(_config(**{FILES[field]: {field: str(secret)}}))
+    listened = [sys.executable, "-c", LISTENED, str(config)]
+    done = subprocess.run(listened, cwd=_ROOT, capture_output=True, text=True, check=True)
+    opened = {line.removeprefix("opened ") for line in done.stdout.splitlines() if line.startswith("opened ")}
+    assert str(config) in opened, "opened files are heard of"
     assert str(secret) not in opened
-    assert "nobody-may-see" not in str(raised.value)
+    assert "would read a file of the bridge, and is refused" in done.stdout
+    assert "nobody-may-see" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("field", ["as", "as-uid", "as-groups", "as-user-extra", "impersonate"])
