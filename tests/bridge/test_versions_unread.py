@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from bridgeworld import CACHES, bridge, held
-from mirrorworld import TEAM, Mirrored, mirrored, mirrored_world
+from mirrorworld import REQUESTS, TEAM, Mirrored, mirrored, mirrored_world
 from versionworld import binding, births, refusing, rollout, runs, selected, until
 
 from bridge.resources import Resource
-from bridge.sync import bindings, kinds, versions
+from bridge.sync import bindings, clusters, kinds, requests, versions
 from bridge.sync.site import Task
 
 
@@ -59,6 +59,19 @@ def test_an_older_kratix_lets_go_of_what_a_roll_out_held():
             until(world, "it is moved", lambda version=version: selected(world, "eu-1") == version)
         world.put(mirrored())
         until(world, "it follows the newest", lambda: selected(world, "eu-1") == "")
+
+
+def test_a_promise_whose_requests_cannot_be_listed_is_looked_at_less_often(one: Mirrored):
+    """A list that is on its way is there in a moment; an API that is not served may stay so for ever."""
+    one.bridge.stop()
+    look = Task(versions.NAME, "", "cache")
+    with held(one.platform, "GET", REQUESTS.path()) as gate, bridge(one.platform) as one.bridge:
+        gate.until_reached()
+        assert one.bridge.mirrors.place(look) == requests.SOON
+        gate.open()
+        one.until("it is looked at for what it says", lambda: one.bridge.mirrors.place(look) is None)
+    with refusing(one.platform, 404, "GET", REQUESTS.path()), bridge(one.platform) as one.bridge:
+        one.until("it waits longer", lambda: one.bridge.mirrors.place(look) == clusters.LATER > requests.SOON)
 
 
 @contextmanager
