@@ -36,6 +36,7 @@ def test_nothing_is_remembered_of_requests_that_are_gone(two: Mirrored):
     two.until("its Secret is there", lambda: two.said().get("connectionSecret"))
     two.request("nowhere", annotations={own.CLUSTERS_ANNOTATION: "zone=mars"})
     two.until("it is told", lambda: two.said("nowhere").get("message"))
+    two.settled()
     mirrors = two.bridge.mirrors
     assert mirrors._requests.answers.applier._applied
     assert remembered(mirrors._ledger)
@@ -43,6 +44,7 @@ def test_nothing_is_remembered_of_requests_that_are_gone(two: Mirrored):
     two.unrequest("nowhere")
     two.until("its XR is gone", lambda: not two.where())
     two.until("they are forgotten", lambda: remembered(mirrors._ledger) == {}, lambda: remembered(mirrors._ledger))
+    two.settled()
     assert not mirrors._requests.answers.applier._applied
 
 

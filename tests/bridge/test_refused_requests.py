@@ -149,6 +149,7 @@ def test_a_name_that_no_xr_can_have(one: Mirrored):
     one.until("it is reported", lambda: verdicts(one) == [(f"cache/team-a/{'n' * 64}", why)])
     one.unrequest("n" * 64)
     one.until("nothing is refused", lambda: not verdicts(one))
+    one.settled()
     assert one.bridge.mirrors._ledger.holding(Of("cache", TEAM, "n" * 64)) == frozenset()
 
 
