@@ -46,6 +46,7 @@ def test_no_series_grows_with_the_objects(bench: Bench, monkeypatch: pytest.Monk
         publish(bench, 0)
         bench.until("one is published", lambda: published(bench) == 1)
         bench.until("the Lease is renewed", lambda: 'method="PUT"' in bench.page("/metrics")[1])
+        bench.until("it is reported", lambda: '_count{controller="report"}' in bench.page("/metrics")[1])
         known.append(scraped(bench))
         for number in range(1, 21):
             publish(bench, number)
